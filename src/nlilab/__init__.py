@@ -1,0 +1,1 @@
+"""A data-versioned laboratory: does this training data make a small language model robust?"""

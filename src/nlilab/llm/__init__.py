@@ -1,0 +1,1 @@
+"""The language-model client: request, store, transport and providers."""

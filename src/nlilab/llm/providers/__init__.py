@@ -1,0 +1,1 @@
+"""One small file per provider; the client imports the one that a generator names."""

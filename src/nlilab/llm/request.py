@@ -1,0 +1,82 @@
+"""What is asked of a language model and what came back: the values that the store keeps."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+KEY_VERSION = 1
+
+# What is not part of a request's identity, and why.
+EXCLUDED_FROM_KEY = {
+    "meta": "never reaches the wire: provenance, and the embedded generator's cue",
+    "parameters.max_tokens": "only cuts an answer off, and a cut-off answer is never served again: "
+    "raising it must not lose the finished ones",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call: everything in it but what EXCLUDED_FROM_KEY names changes the answer and so the key.
+
+    `parameters` holds the provider's own options (temperature, max_tokens, stop, seed, schema ...);
+    `sample` tells apart several answers to one prompt; `meta` holds what filled the prompt (task, step,
+    label, context, the fields' texts).
+    """
+
+    provider: str
+    model: str
+    messages: tuple[tuple[str, str], ...]  # (role, content)
+    base_url: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    sample: int = 0
+    meta: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 (64 hexadecimal digits) of versioned canonical JSON."""
+        identity = {
+            "version": KEY_VERSION,
+            "provider": self.provider,
+            "model": self.model,
+            "messages": self.messages,
+            "base_url": self.base_url,
+            "parameters": {k: v for k, v in self.parameters.items() if f"parameters.{k}" not in EXCLUDED_FROM_KEY},
+            "sample": self.sample,
+        }
+        return hashlib.sha256(canonical(identity).encode()).hexdigest()
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The longest answer that is wanted, in the provider's tokens; None where the provider decides."""
+        limit = self.parameters.get("max_tokens")
+        return None if limit is None else int(limit)
+
+
+def canonical(value: Any) -> str:
+    """One JSON text for one value: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+class Finish(StrEnum):
+    """How an answer ended; only `stop` is ever served again from the store."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    REFUSED = "refused"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True)
+class Response:
+    """The raw answer as it came back; it is parsed later and elsewhere, so a parser's fix costs nothing."""
+
+    key: str
+    text: str
+    finish: Finish
+    model: str  # as the provider returned it
+    input_tokens: int = 0
+    output_tokens: int = 0

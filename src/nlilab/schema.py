@@ -1,0 +1,42 @@
+"""The rows that travel between stages, and the labels they carry: always by name, never by number."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from nlilab.errors import UserError
+
+ENTAILMENT, NEUTRAL, CONTRADICTION, NON_ENTAILMENT = "entailment", "neutral", "contradiction", "non-entailment"
+THREE_WAY = (ENTAILMENT, NEUTRAL, CONTRADICTION)
+TWO_WAY = (ENTAILMENT, NON_ENTAILMENT)
+
+TEXT = ("premise", "hypothesis")
+
+
+def check_rows(rows: pd.DataFrame, labels: Sequence[str], place: str, texts: Sequence[str] = TEXT) -> None:
+    """Refuse a table with missing columns, empty texts, unknown labels, or empty or repeated ids."""
+    missing = [column for column in ("id", *texts, "label") if column not in rows]
+    if missing:
+        raise UserError(f"{place}: no column {', '.join(missing)}; it has {', '.join(map(str, rows.columns))}")
+    if rows.empty:
+        raise UserError(f"{place}: no rows")
+    for column in ("id", *texts):
+        empty = rows[column].isna() | (rows[column].astype(str).str.strip() == "")
+        if empty.any():
+            raise UserError(f"{place}: {int(empty.sum())} rows with an empty {column}, first at row {_first(empty)}")
+    twice = rows["id"].duplicated()
+    if twice.any():
+        raise UserError(
+            f"{place}: id {rows['id'][twice].iloc[0]!r} stands twice (row {_first(twice)}); ids must be unique"
+        )
+    unknown = ~rows["label"].isin(list(labels))
+    if unknown.any():
+        raise UserError(
+            f"{place}: unknown label {rows['label'][unknown].iloc[0]!r} at row {_first(unknown)}; "
+            f"expected one of {', '.join(labels)} (map or drop others in conf/datasets.yaml)"
+        )
+
+
+def _first(mask: pd.Series) -> int:
+    """The number of the first marked row, counted from 1."""
+    return int(mask.to_numpy().argmax()) + 1

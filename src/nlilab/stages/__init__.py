@@ -1,0 +1,1 @@
+"""One module per DVC stage: one typed function that reads, calls the library, and writes."""

@@ -1,0 +1,65 @@
+"""Stage correct: TarGEN's step 4, by a judge's meta-prompt, by confident learning, by both, or not at all."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from nlilab.command import run
+from nlilab.correct import SELF, CorrectSettings, Verdicts, confident, flip_matrix, judge, untouched
+from nlilab.files import digest, read_table, write_json, write_table
+from nlilab.llm.writer import open_writer
+from nlilab.params import run_settings, section
+from nlilab.progress import progress
+from nlilab.task import Task, load_task
+
+
+def main(generator: str, rows: Path, out: Path, metrics: Path) -> None:
+    """Correct a generator's labels; keep the constrained label, the corrected one and the explanation."""
+    settings = section("correct", CorrectSettings)
+    task = load_task(run_settings().task)
+    table = read_table(rows)
+    verdicts = untouched(table)
+    judged = table
+    if settings.method in ("llm", "both"):
+        name = generator if settings.judge == SELF else settings.judge
+        with progress(f"correct {generator} by {name}") as report:
+            verdicts = judge(open_writer(name), task, table, settings.attempts, report)
+    if settings.method in ("confident", "both"):
+        judged = verdicts.onto(table)
+        judged = judged[judged["corrected_label"].notna()].assign(label=lambda kept: kept["corrected_label"])
+        found = _confident(judged, settings, task)
+        verdicts = found if settings.method == "confident" else _both(table, verdicts, judged, found)
+    corrected = verdicts.onto(table).assign(judge=settings.judge if settings.method in ("llm", "both") else settings.method)
+    matrix = flip_matrix(corrected, task.labels)
+    write_table(out, corrected)
+    write_json(metrics, matrix)
+    print(f"{generator}: {matrix['verdicts']} of {matrix['rows']} rows")
+
+
+def _confident(rows: pd.DataFrame, settings: CorrectSettings, task: Task) -> Verdicts:
+    """Out-of-fold predictions of the small model (imported here: other methods need no model), then cleanlab."""
+    from nlilab.classifier import out_of_fold
+
+    grouped = rows.assign(group=[digest(premise) for premise in rows["premise"]])
+    with progress("correct: out-of-fold training", "folds") as report:
+        probabilities = out_of_fold(grouped, settings.classifier, settings.folds, 0, report=report)
+    return confident(grouped, probabilities, task.labels)
+
+
+def _both(table: pd.DataFrame, judged: Verdicts, kept: pd.DataFrame, found: Verdicts) -> Verdicts:
+    """The judge's labels, less the rows on which the small model, trained on them, finds them wrong."""
+    doubted = {
+        row: note
+        for row, verdict, note in zip(kept.index, found.verdict, found.explanation, strict=True)
+        if verdict != "kept"
+    }
+    places = list(table.index)
+    return Verdicts(
+        [None if row in doubted else label for row, label in zip(places, judged.label, strict=True)],
+        ["dropped" if row in doubted else verdict for row, verdict in zip(places, judged.verdict, strict=True)],
+        [doubted.get(row, text) for row, text in zip(places, judged.explanation, strict=True)],
+    )
+
+
+if __name__ == "__main__":
+    run(main)

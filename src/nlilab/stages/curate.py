@@ -1,0 +1,41 @@
+"""Stage curate: duplicates, leakage against every suite in use, balance, split; every reject with its reason."""
+
+from pathlib import Path
+
+from nlilab.command import run
+from nlilab.curate import CurateSettings, curate
+from nlilab.files import digest, read_table, write_json, write_table
+from nlilab.params import run_settings, section
+from nlilab.progress import progress
+
+
+def main(source: str, rows: Path, suites: Path, out: Path, rejects: Path, metrics: Path) -> None:
+    """Curate one source of training rows, synthetic or human."""
+    run_ = run_settings()
+    table = read_table(rows)
+    # The label that balance looks at is the one that training will mostly use.
+    label = "label" if "corrected_label" not in table else "balance_label"
+    if label == "balance_label":
+        table = table.assign(balance_label=table["corrected_label"].where(table["corrected_label"].notna(), table["label"]))
+    held = {name: read_table(suites / f"{name}.parquet") for name in run_.suites}
+    with progress(f"curate {source}") as report:
+        settings = section("curate", CurateSettings)
+        found = curate(table, held, settings, label, lambda step, done, total: report(done, total, step))
+    kept = found.kept.drop(columns="balance_label", errors="ignore")
+    write_table(out, kept.assign(group=[digest(premise) for premise in kept["premise"]]))
+    write_table(rejects, found.rejects.drop(columns="balance_label", errors="ignore"))
+    reasons = found.rejects["reason"].value_counts()
+    write_json(
+        metrics,
+        {
+            "rows_in": len(table),
+            "rows_out": len(found.kept),
+            "rejects": {str(reason): int(count) for reason, count in reasons.sort_index().items()},
+            "splits": {str(split): int(count) for split, count in found.kept["split"].value_counts().sort_index().items()},
+        },
+    )
+    print(f"{source}: {len(table)} rows in, {len(found.kept)} out, {len(found.rejects)} rejected {reasons.to_dict()}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,32 @@
+"""Stage fetch: get a dataset at its pinned state, verify it, normalise its labels to names."""
+
+from pathlib import Path
+
+from nlilab.command import run
+from nlilab.files import write_json, write_table
+from nlilab.params import conf_entry
+from nlilab.sources import Dataset, fetch
+
+
+def main(dataset: str, out: Path, card: Path) -> None:
+    """Write the rows of an entry of conf/datasets.yaml, and a card with its counts and terms."""
+    entry = conf_entry("datasets", dataset, Dataset)
+    rows = fetch(dataset, entry)
+    labels = rows["label"].value_counts()
+    write_table(out, rows)
+    write_json(
+        card,
+        {
+            "rows": len(rows),
+            "labels": {label: int(labels.get(label, 0)) for label in entry.label_names},
+            "groups": int(rows["group"].nunique()),
+            "licence": entry.licence,
+            "source": entry.source,
+            "adversarial": entry.adversarial,
+        },
+    )
+    print(f"{dataset}: {len(rows)} rows, {rows['group'].nunique()} groups ({entry.licence})")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,129 @@
+"""Suites: their slices, the guard against permuted labels, and the scores of one model on them."""
+
+import itertools
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from nlilab.metrics import Floats, argmax_then_map, cells, evaluate
+from nlilab.params import Settings
+from nlilab.schema import THREE_WAY, TWO_WAY
+
+SLICES_VERSION = 1
+
+# The word lists of seed report 003's challenge slices; matched on word boundaries, in either sentence.
+NEGATION = re.compile(
+    r"\b(?:not|no|never|none|nobody|nothing|nowhere|neither|nor|without|cannot)\b|n['’]t\b", re.IGNORECASE
+)
+AMBIGUITY = re.compile(
+    r"\b(?:may|might|could|possibly|perhaps|maybe|probably|likely|some|several|many|few|somewhat|seems?|appears?)\b",
+    re.IGNORECASE,
+)
+SLICES = ("negation", "ambiguity", "long")
+
+
+class ScoreSettings(Settings):
+    """The long slice's limit, and how sure the label-map guard must be before it stops the run."""
+
+    long_words: Annotated[int, Field(ge=1)] = 20
+    guard_z: Annotated[float, Field(gt=0)] = 4.0
+
+
+def scheme_of(labels: pd.Series) -> tuple[str, ...]:
+    """The label names of a suite's scheme, known by the names its rows carry."""
+    return TWO_WAY if labels.isin([TWO_WAY[1]]).any() else THREE_WAY
+
+
+def slices(rows: pd.DataFrame, long_words: int) -> pd.DataFrame:
+    """One column per slice: "" (outside), or the side that puts the row in it: premise, hypothesis or both."""
+
+    def side(premise: "pd.Series[bool]", hypothesis: "pd.Series[bool]") -> npt.NDArray[np.str_]:
+        return np.select([premise & hypothesis, premise, hypothesis], ["both", "premise", "hypothesis"], default="")
+
+    def has(pattern: re.Pattern[str], column: str) -> "pd.Series[bool]":
+        return rows[column].map(lambda text: bool(pattern.search(text)))
+
+    def long(column: str) -> "pd.Series[bool]":
+        return rows[column].str.split().str.len() > long_words
+
+    return pd.DataFrame(
+        {
+            "negation": side(has(NEGATION, "premise"), has(NEGATION, "hypothesis")),
+            "ambiguity": side(has(AMBIGUITY, "premise"), has(AMBIGUITY, "hypothesis")),
+            "long": side(long("premise"), long("hypothesis")),
+        },
+        index=rows.index,
+    )
+
+
+def score(rows: pd.DataFrame, probabilities: Floats, sides: pd.DataFrame) -> dict[str, Any]:
+    """All metrics of one model on one suite: overall, per slice, per cell of a heuristics suite.
+
+    Args:
+        rows: label, group, cell; probabilities: [rows, 3]; sides: the `slices` of the rows.
+    """
+    gold = rows["label"].to_numpy(dtype=str)
+    scheme = scheme_of(rows["label"])
+    out = evaluate(gold, probabilities, scheme)
+    correct = argmax_then_map(probabilities, scheme) == gold
+    out["slices"] = {
+        name: evaluate(gold[mask], probabilities[mask], scheme)
+        for name in SLICES
+        if (mask := (sides[name] != "").to_numpy()).any()
+    }
+    cell = rows["cell"].to_numpy(dtype=str)
+    if cell.any():
+        out["cells"] = cells(gold, correct, cell)
+        out["subcases"] = {
+            str(name): float(correct[index].mean())
+            for name, index in rows.reset_index(drop=True).groupby("group").indices.items()
+        }
+    return out
+
+
+def guard(rows: pd.DataFrame, predictions: Mapping[str, Floats]) -> dict[str, Any]:
+    """The label-map guard: does a permuted reading of the gold labels fit the models better than the declared one?
+
+    Every row scores 1 / (rows of its gold label) where a model is right, so that a model which always gives one
+    label is indifferent to the reading; models are averaged row by row, and the difference between a permuted
+    reading and the declared one is put over its standard error (paired by row).
+
+    Returns declared and best permuted balanced accuracy, the mapping, and `z`.
+    """
+    scheme = scheme_of(rows["label"])
+    gold = rows["label"].to_numpy(dtype=str)
+    present = [label for label in scheme if (gold == label).any()]
+    named = [argmax_then_map(probabilities, scheme) for probabilities in predictions.values()]
+
+    def hits(reading: Mapping[str, str]) -> Floats:
+        read = np.array([reading[label] for label in gold])
+        weight = np.array([1 / (len(present) * (gold == label).sum()) for label in gold])
+        return np.mean([guess == read for guess in named], axis=0) * weight * len(gold)
+
+    declared = hits({label: label for label in scheme})
+    best: dict[str, Any] = {"declared": float(declared.mean()), "permuted": 0.0, "mapping": {}, "z": 0.0}
+    for order in itertools.permutations(scheme):
+        reading = dict(zip(scheme, order, strict=True))
+        if order == tuple(scheme):
+            continue
+        permuted = hits(reading)
+        if permuted.mean() > best["permuted"]:
+            gap = permuted - declared
+            error = gap.std(ddof=1) / np.sqrt(len(gap)) if len(gap) > 1 else 0.0
+            z = float(gap.mean() / error) if error > 0 else 0.0
+            best.update(permuted=float(permuted.mean()), mapping=reading, z=z)
+    return best
+
+
+def guard_message(suite: str, found: Mapping[str, Any]) -> str:
+    """Both readings, for the error or the warning."""
+    renamed = ", ".join(f"{ours} is {theirs}" for ours, theirs in found["mapping"].items() if ours != theirs)
+    return (
+        f"suite {suite!r}: its labels look permuted: the models reach {found['declared']:.1%} balanced accuracy with the "
+        f"labels as declared, but {found['permuted']:.1%} if {renamed} (z = {found['z']:.1f})"
+    )
