@@ -61,8 +61,13 @@ def _alone(app: typer.Typer) -> None:
 
 
 def _ancestors() -> list[psutil.Process]:
-    """The shell that DVC started, and DVC itself (with some shells they are one)."""
-    return psutil.Process().parents()[:2]
+    """The processes from our parent up to DVC: a shell may stand between, and what started DVC may well end."""
+    chain: list[psutil.Process] = []
+    for process in psutil.Process().parents():
+        chain.append(process)
+        if any(Path(word).name == "dvc" for word in process.cmdline()):
+            return chain
+    return []
 
 
 def _die_with_parents(ancestors: list[psutil.Process]) -> None:

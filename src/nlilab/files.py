@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,8 @@ def whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
-                f"disk full while writing {path}: nothing half-written was left; free some space and run the same command again"
+                f"disk full while writing {path}: nothing half-written was left; "
+                "free some space and run the same command again"
             ) from error
         raise
     finally:
@@ -105,6 +107,14 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield place, value
 
 
+def remove(path: Path) -> None:
+    """Remove a file or a folder, whichever it is, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def sha256(path: Path) -> str:
     """The file's SHA-256 as 64 hexadecimal digits."""
     with path.open("rb") as file:
@@ -113,7 +123,9 @@ def sha256(path: Path) -> str:
 
 def refuse_strays(folder: Path, expected: set[str]) -> None:
     """Files of arms, seeds or models that were taken out of params.yaml must not slip into a comparison."""
-    strays = sorted(path.name for path in folder.iterdir() if path.name not in expected and not path.name.startswith("."))
+    strays = sorted(
+        path.name for path in folder.iterdir() if path.name not in expected and not path.name.startswith(".")
+    )
     if strays:
         raise UserError(
             f"{folder} holds {', '.join(strays)}, which params.yaml no longer names; "

@@ -17,7 +17,12 @@ Report = Callable[..., None]  # report(done, total, note="")
 def progress(what: str, unit: str = "rows") -> Iterator[Report]:
     """Give a function to call with (done, total, note); it shows the rate and the time that remains."""
     if sys.stderr.isatty():
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(what, total=None, note="")
 
@@ -36,6 +41,10 @@ def progress(what: str, unit: str = "rows") -> Iterator[Report]:
         shown = now
         rate = done / (now - start)
         left = (total - done) / rate if rate else 0
-        print(f"{what}: {done:.0f}/{total:.0f} {unit}, {rate:.1f}/s, {left:.0f} s left {note}", file=sys.stderr, flush=True)
+        print(
+            f"{what}: {done:.0f}/{total:.0f} {unit}, {rate:.1f}/s, {left:.0f} s left {note}",
+            file=sys.stderr,
+            flush=True,
+        )
 
     yield say
