@@ -1,6 +1,6 @@
 """How fast the answer store is: durable writes (each answer on disk before it counts) and hits read back.
 
-    PYTHONPATH=src python benchmarks/store.py [responses]
+PYTHONPATH=src python benchmarks/store.py [responses]
 """
 
 import asyncio

@@ -38,15 +38,19 @@ class Loopback:
         self._loop = asyncio.new_event_loop()
 
     def do(self, *behaviours: str) -> None:
-        """Queue behaviours for the next requests: one of ERRORS, or ok, length, refused, empty, half (an emoji), malformed,
-        cut, reset, slow."""
+        """Queue behaviours for the next requests.
+
+        One of ERRORS, or ok, length, refused, empty, half (an emoji), malformed, cut, reset, slow.
+        """
         self.script.extend(behaviours)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while await self._one(reader, writer):
-                pass
-        writer.close()
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while await self._one(reader, writer):
+                    pass
+        finally:
+            writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Serve one request; whether the connection lives on."""
@@ -118,16 +122,18 @@ def serve() -> Iterator[Loopback]:
     """Run a server in a thread of its own; `url` is its root (the OpenAI SDK wants `url` + /v1)."""
     server = Loopback()
     ready = threading.Event()
+    stop = asyncio.Event()
 
     async def main() -> None:
         listening = await asyncio.start_server(server._connection, "127.0.0.1", 0)
         server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         ready.set()
+        await stop.wait()
+        listening.close()
 
     def run() -> None:
-        asyncio.set_event_loop(server._loop)
-        server._loop.run_until_complete(main())
-        server._loop.run_forever()
+        with asyncio.Runner(loop_factory=lambda: server._loop) as runner:
+            runner.run(main())
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -135,5 +141,5 @@ def serve() -> Iterator[Loopback]:
     try:
         yield server
     finally:
-        server._loop.call_soon_threadsafe(server._loop.stop)
+        server._loop.call_soon_threadsafe(stop.set)
         thread.join()

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import Loopback, serve
 
+from loopback import Loopback, serve
 from nlilab.errors import UserError
 from nlilab.llm.client import Client, Generator, Progress
 from nlilab.llm.errors import ErrorKind, ProviderError, retry_after
@@ -60,13 +60,11 @@ def evidence(store: Store, column: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])
-def test_an_answer_is_bought_once_and_then_served_from_the_store(
-    server: Loopback, store: Store, provider: str
-) -> None:
+def test_an_answer_is_bought_once_and_then_served_from_the_store(server: Loopback, store: Store, provider: str) -> None:
     asked = generator(server, provider, max_tokens=50, stop=["#"], schema=SCHEMA)
     requests = [asked.request([("system", "be brief"), ("user", text)]) for text in ("one", "two", "one")]
     seen: list[Progress] = []
-    first = Client(store).run(requests, seen.append)
+    first: list[Any] = list(Client(store).run(requests, seen.append))
     assert [answer.text for answer in first] == ["echo: one", "echo: two", "echo: one"]
     assert first[0] == Response(requests[0].key, "echo: one", Finish.STOP, "model-a-20260101", 7, 5)
     assert server.answered == {"one": 1, "two": 1}
@@ -138,15 +136,14 @@ def test_answers_under_way_when_the_run_stops_are_kept(server: Loopback, store: 
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])
-@pytest.mark.parametrize(
-    ("behaviour", "kind"), [("400", ErrorKind.BAD_REQUEST), ("malformed", ErrorKind.UNPARSEABLE)]
-)
+@pytest.mark.parametrize(("behaviour", "kind"), [("400", ErrorKind.BAD_REQUEST), ("malformed", ErrorKind.UNPARSEABLE)])
 def test_what_cannot_pass_is_not_tried_again(
     server: Loopback, store: Store, provider: str, behaviour: str, kind: ErrorKind
 ) -> None:
     server.do(behaviour)
     requests = [generator(server, provider).request([("user", text)]) for text in ("bad", "good")]
-    bad, good = Client(store, concurrency=1).run(requests)
+    answers: list[Any] = list(Client(store, concurrency=1).run(requests))
+    bad, good = answers
     assert isinstance(bad, ProviderError) and bad.kind is kind
     assert good.text == "echo: good"
     assert len(server.requests) == 2
@@ -177,7 +174,7 @@ def test_a_finished_answer_survives_another_max_tokens_unless_it_is_too_long(ser
 def test_a_slow_server_is_a_timeout(server: Loopback, store: Store) -> None:
     server.do("slow")
     [answer] = Client(store, timeout=0.3).run([generator(server).request([("user", "hello")])])
-    assert answer.text == "echo: hello"
+    assert isinstance(answer, Response) and answer.text == "echo: hello"
     assert evidence(store, "error") == ["timeout", None]
 
 
@@ -191,7 +188,7 @@ def test_no_server_at_all_stops_the_run(store: Store, monkeypatch: pytest.Monkey
 def test_concurrency_is_bounded(server: Loopback, store: Store) -> None:
     server.latency = 0.05
     requests = [generator(server).request([("user", str(number))]) for number in range(24)]
-    answers = Client(store, concurrency=6).run(requests)
+    answers: list[Any] = list(Client(store, concurrency=6).run(requests))
     assert [answer.text for answer in answers] == [f"echo: {number}" for number in range(24)]
     assert 1 < server.most_at_once <= 6
 
@@ -208,7 +205,8 @@ def test_a_missing_key_is_named_before_anything_is_sent(
     with pytest.raises(UserError, match=r"OPENAI_API_KEY is not set: generator openai/model-a"):
         Client(store).run([Generator("openai", "model-a").request([("user", "hello")])])
     assert server.requests == []
-    assert Client(store).run([fine])[0].text == "echo: hello"  # a server of one's own needs no key
+    [answer] = Client(store).run([fine])
+    assert isinstance(answer, Response) and answer.text == "echo: hello"  # a server of one's own needs no key
 
 
 def test_unknown_names_are_refused_with_the_known_ones(server: Loopback, store: Store) -> None:
@@ -348,11 +346,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="<unk>"))
     base.pre_tokenizer = pre_tokenizers.Whitespace()
     torch.manual_seed(0)
-    sizes = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64, "initializer_range": 0.5}
+    sizes: dict[str, Any] = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64, "initializer_range": 0.5}
     config = GPT2Config(vocab_size=len(words), bos_token_id=0, eos_token_id=0, **sizes)
     folder = tmp_path_factory.mktemp("tiny")
     GPT2LMHeadModel(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=base, eos_token="<end>", unk_token="<unk>").save_pretrained(folder)
+    special = {"eos_token": "<end>", "unk_token": "<unk>"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=base, **special)  # type: ignore[no-untyped-call]
+    tokenizer.save_pretrained(folder)
     return folder
 
 
@@ -379,7 +379,8 @@ def test_a_local_model_answers_alike_in_every_batch(tiny: Path, tmp_path: Path, 
 def test_a_local_model_samples_by_the_key_and_stops_where_it_is_told(tiny: Path, tmp_path: Path) -> None:
     asked = Generator("transformers", str(tiny), None, {"max_tokens": 12, "temperature": 1.5})
     samples = [asked.request([("user", "a b")], sample=sample) for sample in range(8)]
-    assert len({answer.text for answer in Client(Store(tmp_path / "s.sqlite")).run(samples)}) > 4
+    sampled = Client(Store(tmp_path / "s.sqlite")).run(samples)
+    assert len({answer.text for answer in sampled if isinstance(answer, Response)}) > 4
     [whole] = local(tiny, tmp_path, ["a b c"], max_tokens=12)
     assert whole.finish is Finish.LENGTH and whole.output_tokens == 12 and whole.input_tokens == 3
     stop = whole.text.split()[5]
@@ -396,9 +397,9 @@ def test_a_local_model_samples_by_the_key_and_stops_where_it_is_told(tiny: Path,
 def test_a_local_seq2seq_model_and_a_chat_template(tiny: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer, BartConfig, BartForConditionalGeneration
 
-    sizes = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2}
+    sizes: dict[str, Any] = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2}
     sizes |= {"decoder_attention_heads": 2, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
-    special = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0, "decoder_start_token_id": 0}
+    special: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0, "decoder_start_token_id": 0}
     config = BartConfig(vocab_size=67, max_position_embeddings=64, forced_eos_token_id=None, **sizes, **special)
     config.init_std = 0.5
     BartForConditionalGeneration(config).save_pretrained(tmp_path / "bart")

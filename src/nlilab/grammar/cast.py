@@ -34,7 +34,8 @@ class Dice:
 
     def some(self, options: Sequence[T], count: int) -> list[T]:
         """Distinct options in random order, at most `count`."""
-        rest, found = list(options), []
+        rest = list(options)
+        found: list[T] = []
         while rest and len(found) < count:
             found.append(rest.pop(int(self._random.random() * len(rest))))
         return found
@@ -96,10 +97,18 @@ def event(dice: Dice, domain: Domain, who: Who, act: Act, mods: float = 0.5) -> 
     found: list[tuple[str, str]] = []
     if act.contrast and dice.chance(mods):
         found.append(("adj", dice.pick(act.contrast)))
-    for kind, odds in (("place", 1.2), ("time", 0.4), ("manner", 0.3), ("company", 0.25), ("purpose", 0.25)):
+    for kind, odds in (("place", 1.2), ("time", 0.4), ("manner", 0.4), ("company", 0.25), ("purpose", 0.2)):
         if dice.chance(mods * odds) and len(found) < 3 and not (kind == "manner" and act.kind in ("!", "~")):
             found += modifier(dice, domain, kind)
     return Event(who, act, tuple(sorted(found)))
+
+
+def light(happening: Event) -> Event:
+    """The event with at most one modifier, so that a denial can only mean one thing."""
+    kept = dict(happening.mods[:1])
+    return replace(
+        happening, mods=tuple(m for m in happening.mods if m[0] in kept or (m[0] == "zone" and "place" in kept))
+    )
 
 
 def pair_event(dice: Dice, domain: Domain, who: Who, whom: Who, mods: float = 0.3) -> Event:

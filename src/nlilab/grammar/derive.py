@@ -10,6 +10,8 @@ from nlilab.grammar.meaning import _opposites as opposites
 from nlilab.grammar.morphology import sentence
 from nlilab.grammar.speech import say
 
+_E, _N, _C = "entailment", "neutral", "contradiction"
+_MIXTURES = ((_C, _C), (_E, _N), (_N, _N), (_E, _C), (_E, _E), (_N, _C))  # labels of two joined claims
 _FREE = ("synonym", "repetition", "modifier dropped", "voice")
 
 
@@ -57,6 +59,7 @@ def _doing(dice: Dice, domain: Domain, scene: Scene, event: Event) -> Iterator[V
     """Variants of an event with an act."""
     act = event.act
     assert act is not None
+    yield event, "repetition"
     short = _bare(event, 1, dice)
     for kept in (short, _bare(event, 0, dice), _bare(event, 2, dice)):
         yield _reworded(dice, kept), "modifier dropped" if len(kept.mods) < len(event.mods) else "synonym"
@@ -81,7 +84,10 @@ def _somewhere(dice: Dice, domain: Domain, event: Event, general: Event) -> Iter
         if kind not in have:
             yield _with(general, modifier(dice, domain, kind)), "modifier added"
         elif dice.chance(0.5):
-            yield _with(general, [(kind, have[kind])] + [m for m in event.mods if m[0] == "zone" and kind == "place"]), "hypernym"
+            yield (
+                _with(general, [(kind, have[kind])] + [m for m in event.mods if m[0] == "zone" and kind == "place"]),
+                "hypernym",
+            )
         else:
             other = _other_value(dice, domain, event, kind, have[kind])
             yield from [(_with(general, other), "modifier changed")] if other else []
@@ -102,7 +108,9 @@ def _modified(dice: Dice, domain: Domain, event: Event) -> Iterator[Variant]:
     if act and act.contrast and "adj" not in have:
         yield _with(bare, [("adj", dice.pick(act.contrast))]), "modifier added"
     quiet = ("manner",) if act and act.kind in ("!", "~") else ()
-    for kind in dice.some([k for k in ("place", "time", "manner", "company", "purpose") if k not in have and k not in quiet], 3):
+    for kind in dice.some(
+        [k for k in ("place", "time", "manner", "company", "purpose") if k not in have and k not in quiet], 3
+    ):
         yield _with(bare, modifier(dice, domain, kind)), "modifier added"
     for zone in ("indoors", "outdoors"):
         yield _with(bare, [("zone", zone)]), "hypernym" if "zone" in have else "modifier added"
@@ -115,9 +123,16 @@ def _exchanged(dice: Dice, scene: Scene, event: Event) -> Iterator[Variant]:
         yield swapped, "argument swap"
         yield _reworded(dice, swapped), "argument swap"
         if event.act and event.act.object() == "@":
-            yield replace(swapped, passive=True), "argument swap"
+            yield replace(swapped, passive=True), "voice"
     for other in dice.some([who for who in scene.cast if who not in (event.who, event.whom)], 2):
-        kind = "numeral" if other.noun == event.who.noun else "argument swap" if scene.phenomenon != "plain" else "other subject"
+        kind = (
+            "numeral"
+            if other.noun == event.who.noun
+            else "argument swap"
+            if scene.phenomenon != "plain"
+            else "other subject"
+        )
+        yield replace(bare, who=other), kind
         yield _reworded(dice, replace(bare, who=other)), kind
     for act in dice.some(scene.acts, 2):
         if event.whom is None:
@@ -140,9 +155,9 @@ def _states(dice: Dice, scene: Scene) -> Iterator[Variant]:
     for event in scene.events:
         if event.act is not None and dice.chance(0.5):
             yield trait(dice, event.who, dice.pick(("mood", "age", "wear", "hair"))), "modifier added"
-        if event.act is not None:
-            if "place" in dict(event.mods) and scene.tense in ("now", "then"):
-                yield Event(event.who, None, tuple(m for m in event.mods if m[0] in ("place", "zone"))), "modifier dropped"
+        if event.act is not None and "place" in dict(event.mods) and scene.tense in ("now", "then"):
+            where = tuple(m for m in event.mods if m[0] in ("place", "zone"))
+            yield Event(event.who, None, where), "modifier dropped"
     yield setting(dice), "modifier added"
 
 
@@ -166,14 +181,11 @@ def _deniable(event: Event) -> bool:
     return event.who != SCENE and single and len(spare) <= 1 and not event.level + ("purpose" in spare) > 1
 
 
-def _joined(dice: Dice, scene: Scene, plain: list[Variant], wanted: tuple[str, str]) -> list[Event]:
-    """Two different events with these labels (first letters), if the scene has them."""
+def _joined(dice: Dice, plain: list[tuple[Event, str]], wanted: tuple[str, str]) -> list[Event]:
+    """Two different events with these labels, if the scene has them."""
     pair: list[Event] = []
-    for letter in wanted:
-        fitting = [
-            e for e, _ in plain
-            if label(scene.worlds, _is(e))[0].upper() == letter and all((e.who, e.act) != (o.who, o.act) for o in pair)
-        ]
+    for name in wanted:
+        fitting = [e for e, own in plain if own == name and all((e.who, e.act) != (o.who, o.act) for o in pair)]
         pair += dice.some(fitting, 1)
     return dice.some(pair, 2) if len(pair) == 2 else []
 
@@ -184,19 +196,27 @@ def claims(dice: Dice, scene: Scene, found: list[Variant]) -> Iterator[tuple[Cla
         yield _is(event), phenomenon
         if _deniable(event) and dice.chance(0.5 if scene.phenomenon == "negation" else 0.25):
             yield Claim("not", (_is(event),)), "negation"
-    plain = [v for v in dice.some(found, 16) if not v[0].passive and not v[0].who.broad]
+    spare = [event for event, _ in dice.some(found, 14) if not event.passive and not event.who.broad]
+    plain = [(event, label(scene.worlds, _is(event))) for event in spare]
     for op, name in (("and", "conjunction"), ("or", "disjunction")):
-        for wanted in dice.some([("C", "C"), ("E", "N"), ("N", "N"), ("E", "C"), ("E", "E"), ("N", "C")], 3):
-            pair = _joined(dice, scene, plain, wanted)
+        for wanted in dice.some(_MIXTURES, 3):
+            pair = _joined(dice, plain, wanted)
             yield from [(Claim(op, tuple(_is(e) for e in pair)), name)] if pair else []
     doings = [e for e in scene.events if e.act is not None]
-    if scene.tense == "past" and len(doings) == 2 and scene.phenomenon not in ("time order", "disjunction") and dice.chance(0.3):
+    if (
+        scene.tense == "past"
+        and len(doings) == 2
+        and scene.phenomenon not in ("time order", "disjunction")
+        and dice.chance(0.3)
+    ):
         yield Claim("before", events=(doings[0], doings[1])), "time order"
         yield Claim("before", events=(doings[1], doings[0])), "time order"
     yield from scene.claims
 
 
 def _named(scene: Scene, phenomenon: str) -> str:
+    if scene.phenomenon == "relative clause" and phenomenon == "argument swap":
+        return scene.phenomenon
     return scene.phenomenon if scene.phenomenon != "plain" and phenomenon in _FREE else phenomenon
 
 

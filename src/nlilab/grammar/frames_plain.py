@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from nlilab.grammar.cast import Dice, Scene, acts, event, pair_event, people, person, trait, voiced
+from nlilab.grammar.cast import Dice, Scene, acts, event, light, pair_event, people, person, trait, voiced
 from nlilab.grammar.lexicon import Domain, lexicon
 from nlilab.grammar.meaning import Claim, Event, Who, World
 from nlilab.grammar.morphology import sentence
@@ -18,19 +18,36 @@ def caption(dice: Dice, domain: Domain) -> Scene:
     first, *others = acts(dice, domain, 5)
     doing = voiced(dice, event(dice, domain, who, first, 0.75))
     doing = replace(doing, passive=False)
-    traits = [trait(dice, who, kind) for kind in dice.some(("age", "mood", "hair", *(["wear"] * (who.count == 1))), dice.pick((0, 1, 1, 2)))]
-    traits = [t for t in traits if not (t.mods[0][0] == "age" and noun in ("boy", "girl", "grandmother", "grandfather"))]
+    traits = [
+        trait(dice, who, kind)
+        for kind in dice.some(("age", "mood", "hair", *(["wear"] * (who.count == 1))), dice.pick((0, 1, 1, 2)))
+    ]
+    traits = [
+        t for t in traits if not (t.mods[0][0] == "age" and noun in ("boy", "girl", "grandmother", "grandfather"))
+    ]
     before = ", ".join(t.mods[0][1] for t in traits if t.mods[0][0] in _ADJECTIVES)
-    after = "".join(f"in {t.mods[0][1]}" if dice.chance(0.5) else f"wearing {t.mods[0][1]}" for t in traits if t.mods[0][0] == "wear")
+    after = "".join(
+        f"in {t.mods[0][1]}" if dice.chance(0.5) else f"wearing {t.mods[0][1]}"
+        for t in traits
+        if t.mods[0][0] == "wear"
+    )
     subject = noun_phrase(who, "a", before, after)
     are = "are" if who.count > 1 else "is"
     going = verb_phrase(doing, "gerund")
-    text = dice.pick((f"{subject} {are} {going}", f"{subject} {are} {going}", f"{subject} {going}", f"there {are} {subject} {going}"))
+    text = dice.pick(
+        (f"{subject} {are} {going}", f"{subject} {are} {going}", f"{subject} {going}", f"there {are} {subject} {going}")
+    )
     if text.startswith(subject) and not text.startswith(f"{subject} {are}"):
         text += "."
     return Scene(
-        text, (World((doing, *traits), picture=True),), (doing, *traits), "now", "plain", "a",
-        cast=_alike(domain, who), acts=tuple(others),
+        text,
+        (World((doing, *traits), picture=True),),
+        (doing, *traits),
+        "now",
+        "plain",
+        "a",
+        cast=_alike(domain, who),
+        acts=tuple(others),
     )
 
 
@@ -49,7 +66,9 @@ def crowd(dice: Dice, domain: Domain) -> Scene:
     tense = dice.pick(("now", "now", "then"))
     link = dice.pick((" while ", " and ", ", and ", "; nearby, "))
     text = f"{clause(left, tense, article='a')}{link}{clause(right, tense, article='a')}"
-    return Scene(text, (World((left, right)),), (left, right), tense, "conjunction", cast=(one, two), acts=tuple(others))
+    return Scene(
+        text, (World((left, right)),), (left, right), tense, "conjunction", cast=(one, two), acts=tuple(others)
+    )
 
 
 def statement(dice: Dice, domain: Domain) -> Scene:
@@ -71,9 +90,7 @@ def negation(dice: Dice, domain: Domain) -> Scene:
     one, two = people(dice, domain, 2)
     tense = dice.pick(("past", "then", "now"))
     first, second, *others = acts(dice, domain, 5)
-    absent, present = event(dice, domain, one, first, 0.25), event(dice, domain, two, second, 0.3)
-    if len(absent.mods) > 2:
-        absent = replace(absent, mods=())
+    absent, present = light(event(dice, domain, one, first, 0.25)), event(dice, domain, two, second, 0.3)
     if dice.chance(0.3):
         absent = replace(absent, level=1, mods=tuple(m for m in absent.mods if m[0] != "adj"))
     if dice.chance(0.25):
@@ -94,18 +111,37 @@ def time_order(dice: Dice, domain: Domain) -> Scene:
     a, b = clause(early, "past"), clause(late, "past")
     ordered = dice.chance(0.65)
     text = dice.pick(
-        (f"{a} before {b}", f"{b} after {a}", f"before {b}, {a}", f"first {a}, and then {b}", f"{sentence(a)} Later, {b}")
-        if ordered else (f"{a}, and {b}", f"{sentence(a)} On the same day, {b}", f"{b}, and on the same day {a}")
+        (
+            f"{a} before {b}",
+            f"{b} after {a}",
+            f"before {b}, {a}",
+            f"first {a}, and then {b}",
+            f"{sentence(a)} Later, {b}",
+        )
+        if ordered
+        else (f"{a}, and {b}", f"{sentence(a)} On the same day, {b}", f"{b}, and on the same day {a}")
     )
     world = World((early, late), order=((early, late),) if ordered else (), moment=False)
     marked = [replace(e, passive=True) for e in (early, late)]
     claims = [
         Claim("before", events=pair)
-        for pair in ((early, late), (late, early), (early, marked[1]), (late, marked[0]), (replace(early, act=others[0], mods=()), late))
+        for pair in (
+            (early, late),
+            (late, early),
+            (early, marked[1]),
+            (late, marked[0]),
+            (replace(early, act=others[0], mods=()), late),
+        )
     ]
     return Scene(
-        text, (world,), (early, late), "past", "time order", claims=tuple((c, "time order") for c in claims),
-        cast=(one, two, three), acts=tuple(others),
+        text,
+        (world,),
+        (early, late),
+        "past",
+        "time order",
+        claims=tuple((c, "time order") for c in claims),
+        cast=(one, two, three),
+        acts=tuple(others),
     )
 
 
@@ -123,6 +159,8 @@ def relative(dice: Dice, domain: Domain) -> Scene:
     else:
         inner = pair_event(dice, domain, one, two, 0)
         text = f"{noun_phrase(one)} who {clause(inner, tense, who=' ')} {clause(outer, tense, who=' ')}"
+    if inner.act == outer.act:  # "who praised praised" is no sentence that anybody writes
+        return relative(dice, domain)
     world = World((inner, outer), moment=tense != "past")
     return Scene(text, (world,), (inner, outer), tense, "relative clause", cast=(one, two, three), acts=tuple(others))
 

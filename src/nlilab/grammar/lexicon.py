@@ -17,7 +17,7 @@ _PREPOSITION = re.compile(r"\b(to|of|on|in|with|for|into|at|about|from|under|out
 
 @dataclass(frozen=True)
 class Act:
-    """What a person does: templates of verb phrases in the base form, with {} for the adjective and @ for the other person."""
+    """What a person does: verb phrases in the base form, {} for the adjective and @ for the other person."""
 
     phrase: str
     contrast: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ def _nouns(entries: list[str]) -> dict[str, str]:
 
 def _domain(context: str, raw: Mapping[str, Any], shared: Mapping[str, Any]) -> Domain:
     trades = [line.replace("{ITEM}", item) for line in shared["trade_acts"] for item in raw["items"]]
-    places = {place: "indoors" for place in raw["inside"]} | {place: "outdoors" for place in raw["outside"]}
+    places = dict.fromkeys(raw["inside"], "indoors") | dict.fromkeys(raw["outside"], "outdoors")
     return Domain(
         context=context,
         people=_nouns(raw["people"]),

@@ -49,7 +49,7 @@ def plural(noun: str) -> str:
     """The plural of a noun phrase whose head is its last word before any preposition."""
     head, *rest = re.split(r" (?=in |of )", noun, maxsplit=1)
     for singular, many in _PLURALS.items():
-        if re.search(rf"(?:^|\b| ){singular}$", head) or (singular == "man" and head.endswith("fisherman")):
+        if head.endswith(singular):
             return " ".join([head[: -len(singular)] + many, *rest])
     if head.endswith(("s", "x", "ch", "sh")):
         head += "es"
@@ -71,6 +71,7 @@ def articles(text: str) -> str:
 
 def sentence(text: str, end: str = ".") -> str:
     """Single spaces, the right articles, a capital and a final mark."""
-    text = articles(" ".join(text.split())).replace(" ,", ",").replace(" .", ".")
+    text = articles(" ".join(text.split()))
+    text = re.sub(r" (?=[.,;])", "", text)
     text = text[0].upper() + text[1:]
     return text if text.endswith((".", "?", "!", '."')) else text + end

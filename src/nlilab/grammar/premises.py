@@ -13,14 +13,28 @@ from nlilab.grammar.speech import clause
 
 # Out of every 40 premises of a domain, in the order in which they come.
 _PLAN: tuple[tuple[Callable[[Dice, Domain], Scene], int], ...] = (
-    (caption, 9), (crowd, 3), (statement, 4), (encounter, 3), (negation, 2), (implicative, 2), (attitude, 3), (disjunction, 2),
-    (time_order, 2), (relative, 3), (conditional, 2), (modal, 1), (notice, 1), (quantified, 1), (numeral, 1), (comparison, 1),
+    (caption, 15),
+    (crowd, 3),
+    (statement, 3),
+    (encounter, 3),
+    (negation, 2),
+    (implicative, 1),
+    (attitude, 2),
+    (disjunction, 1),
+    (time_order, 2),
+    (relative, 2),
+    (conditional, 1),
+    (modal, 1),
+    (notice, 1),
+    (quantified, 1),
+    (numeral, 1),
+    (comparison, 1),
 )
 
 
 def finish(dice: Dice, scene: Scene) -> Scene:
     """Now and then set the scene in a sentence of its own or a clause before or after."""
-    if not dice.chance(0.3):
+    if not dice.chance(0.15):
         return replace(scene, text=sentence(scene.text))
     fact = setting(dice)
     said = clause(fact, scene.tense)

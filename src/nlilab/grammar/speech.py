@@ -169,6 +169,8 @@ def say(claim: Claim, tense: str, article: str = "the") -> str:
         assert claim.holder is not None
         verb = {"thinks": ("think", "thinks", "thought"), "doubts": ("doubt", "doubts", "doubted")}[claim.op]
         many, past = claim.holder.count > 1, tense in ("then", "past")
-        return f"{noun_phrase(claim.holder)} {verb[2 if past else 0 if many else 1]} that {clause(claim.events[0], tense)}"
+        return (
+            f"{noun_phrase(claim.holder)} {verb[2 if past else 0 if many else 1]} that {clause(claim.events[0], tense)}"
+        )
     one, other = (say(part, tense, article) for part in claim.parts)
     return f"{one} {claim.op} {other}" if claim.op == "and" else f"either {one} or {other}"

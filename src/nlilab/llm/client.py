@@ -95,9 +95,7 @@ class Client:
         self.timeout = timeout
         self._local: dict[tuple[str, str, str | None], Provider] = {}
 
-    def run(
-        self, requests: Iterable[Request], on_progress: Callable[[Progress], None] | None = None
-    ) -> list[Answer]:
+    def run(self, requests: Iterable[Request], on_progress: Callable[[Progress], None] | None = None) -> list[Answer]:
         """One answer or error for each request, in order; a refused key or a used-up quota is a UserError."""
         return asyncio.run(_Run(self, list(requests), on_progress).go())
 
@@ -202,8 +200,10 @@ class _Run:
         for attempt in itertools.count(1):
             answers = await self._ask(provider, [job.request for job in jobs])
             pairs = list(zip(jobs, answers, strict=True))
-            # On disk before it counts; the commits of one batch travel together.
-            await asyncio.gather(*(self.client.store.commit(job.request, answer) for job, answer in pairs))
+            # On disk before it counts; the commits of one batch travel together. A lone one is awaited as it is: a task
+            # of its own would leave the connection idle for a moment, and the pool looks at every idle one each time.
+            commits = [self.client.store.commit(job.request, answer) for job, answer in pairs]
+            await (commits[0] if len(commits) == 1 else asyncio.gather(*commits))
             again = [job for job, answer in pairs if not self._settle(job, answer, attempt)]
             if not again:
                 return

@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import Any
 
 KEY_VERSION = 1
+# One for all keys: json.dumps would build one for each.
+ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 # What is not part of a request's identity, and why.
 EXCLUDED_FROM_KEY = {
@@ -58,7 +60,7 @@ class Request:
 
 def canonical(value: Any) -> str:
     """One JSON text for one value: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return ENCODER.encode(value)
 
 
 class Finish(StrEnum):

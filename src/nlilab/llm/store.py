@@ -80,13 +80,13 @@ class Store:
         """Return once the answer is on disk; what arrives during one commit shares the next one."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((_row(request, answer), future))
-        if self._writer is None:
+        if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_waiting())
         await future
 
     async def flush(self) -> None:
         """Return once nothing waits to be written; for a run that ends before its answers were taken."""
-        while self._writer is not None:
+        if self._writer is not None and not self._writer.done():
             await asyncio.shield(self._writer)
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -121,7 +121,6 @@ class Store:
                 for _, future in batch:
                     if not future.done():
                         future.set_result(None)
-        self._writer = None
 
     def _guarded(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         """Run it; where the file proves damaged, set that aside and run it again on a new one."""

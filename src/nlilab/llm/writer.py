@@ -75,5 +75,10 @@ def open_writer(name: str) -> Writer:
     entry = conf_entry("generators", name, GeneratorEntry)
     llm = section("llm", LlmSettings)
     client = Client(Store(default_path()), llm.concurrency, llm.attempts, llm.timeout_s)
-    generator = Generator(entry.provider, entry.model, entry.base_url, entry.parameters)
+    parameters = entry.parameters
+    if entry.provider == "grammar":
+        from nlilab import grammar
+
+        parameters = {**parameters, "version": grammar.version()}
+    generator = Generator(entry.provider, entry.model, entry.base_url, parameters)
     return Writer(name, client, generator, entry.structured)

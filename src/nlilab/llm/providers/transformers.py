@@ -117,7 +117,7 @@ class Transformers:
             max_new_tokens=settings.max_tokens,
             do_sample=False,  # sampling, too, is an argmax: of the logits with the request's own noise
             logits_processor=_sampler(requests, settings),
-            stopping_criteria=StoppingCriteriaList([_Stops(self._tokenizer, start, settings.stop)] * bool(settings.stop)),
+            stopping_criteria=StoppingCriteriaList([_Stops(self._tokenizer, start, settings.stop)]),
         )
         return [
             self._response(request, len(prompt), row, settings)
@@ -166,7 +166,9 @@ class _Stops(StoppingCriteria):
         self._tokenizer, self._start, self._stops = tokenizer, start, stops
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        """Which rows (rows, tokens) are done."""
+        """Which rows of (rows, tokens) are done."""
+        if not self._stops:
+            return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
         texts = self._tokenizer.batch_decode(input_ids[:, self._start :], skip_special_tokens=True)
         done = [any(stop in text for stop in self._stops) for text in texts]
         return torch.tensor(done, device=input_ids.device)
