@@ -19,9 +19,9 @@ from nlilab.errors import UserError
 from nlilab.templates import expand
 
 SUITE = Path(__file__).parents[1] / "data" / "embedded" / "heuristics.yaml"
-HANS_NOUNS = frozenset(
-    ("lawyer", "judge", "doctor", "senator", "banker", "actor", "tourist", "secretary", "artist", "athlete")
-    + ("author", "manager", "president", "professor", "scientist", "student")
+HANS_NOUNS = re.compile(
+    r"\b(lawyer|judge|doctor|senator|banker|actor|tourist|secretary|artist|athlete|author|manager|president|professor"
+    r"|scientist|student)"
 )
 TOY: dict[str, Any] = {
     "words": {
@@ -95,19 +95,35 @@ def test_constituents_stand_where_a_clause_can(rows: list[dict[str, str]]) -> No
 
 
 def test_words_are_not_those_of_hans(rows: list[dict[str, str]]) -> None:
-    used = {word.rstrip("s") for row in rows for word in tokens(row["premise"])}
-    assert not used & HANS_NOUNS
+    assert not [row["premise"] for row in rows if HANS_NOUNS.search(row["premise"].lower())]
 
 
-@pytest.mark.parametrize("grouped", [True, False])
-def test_the_hypothesis_alone_does_not_tell_the_label(rows: list[dict[str, str]], grouped: bool) -> None:
-    """Words and word pairs of the hypothesis, on unseen subcases and, the harder demand, on seen ones."""
+def hypothesis_only_accuracy(rows: list[dict[str, str]], groups: list[Any] | None) -> float:
+    """Five-fold accuracy of a linear model on the hypothesis's words and word pairs."""
     model = make_pipeline(CountVectorizer(ngram_range=(1, 2)), LogisticRegression(max_iter=1000))
-    folds = GroupKFold(5) if grouped else StratifiedKFold(5, shuffle=True, random_state=0)
-    labels = np.array([row["label"] for row in rows])
-    groups = [row["group"] for row in rows] if grouped else None
-    accuracy = cross_val_score(model, [row["hypothesis"] for row in rows], labels, groups=groups, cv=folds).mean()
-    assert accuracy < 0.6
+    folds = GroupKFold(5) if groups else StratifiedKFold(5, shuffle=True, random_state=0)
+    texts, labels = [row["hypothesis"] for row in rows], np.array([row["label"] for row in rows])
+    return float(cross_val_score(model, texts, labels, groups=groups, cv=folds).mean())
+
+
+def test_the_hypothesis_alone_does_not_tell_the_label(rows: list[dict[str, str]]) -> None:
+    """Two subcases of opposite label share their hypotheses, so a model trained on one of them errs on the other.
+
+    Grouped by subcase the accuracy therefore falls below chance; grouped by such twos it is chance; with every subcase
+    seen in training, where a give-away would help most, it is no better.
+    """
+    subcases = list(dict.fromkeys(row["subcase"] for row in rows))
+    assert hypothesis_only_accuracy(rows, [row["group"] for row in rows]) < 0.6
+    assert 0.4 < hypothesis_only_accuracy(rows, [subcases.index(row["subcase"]) // 2 for row in rows]) < 0.6
+    assert 0.4 < hypothesis_only_accuracy(rows, None) < 0.6
+
+
+def test_subcases_come_in_twos_with_the_same_hypotheses() -> None:
+    subcases = yaml.safe_load(SUITE.read_text(encoding="utf-8"))["subcases"]
+    for first, second in zip(subcases[::2], subcases[1::2], strict=True):
+        said = [[pair["hypothesis"] for pair in one.get("templates", [one])] for one in (first, second)]
+        assert said[0] == said[1] and first["heuristic"] == second["heuristic"], (first["subcase"], second["subcase"])
+        assert [first["label"], second["label"]] == ["entailment", "non-entailment"]
 
 
 def test_expansion_is_the_same_on_every_machine() -> None:

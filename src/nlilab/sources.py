@@ -73,7 +73,7 @@ def fetch(name: str, dataset: Dataset) -> pd.DataFrame:
     if dataset.group not in rows:
         raise UserError(f"{name}: no column {dataset.group!r} to group by; it has {', '.join(map(str, rows.columns))}")
     rows["group"] = [digest(value) for value in rows["premise"]] if dataset.group == "premise" else rows[dataset.group]
-    rows["cell"] = rows["heuristic"] if "heuristic" in rows else ""
+    rows["cell"] = rows.get("heuristic", "")
     columns = ["id", "premise", "hypothesis", "label", "group", "cell"]
     return rows[columns].astype(str).reset_index(drop=True)
 
@@ -124,9 +124,9 @@ def _from_url(name: str, url: str) -> Path:
     if target.is_file():
         return target
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, whole(target) as temporary:
-            with temporary.open("wb") as file:
-                shutil.copyfileobj(answer, file)
+        answer = urllib.request.urlopen(url, timeout=TIMEOUT_S)
+        with answer, whole(target) as temporary, temporary.open("wb") as file:
+            shutil.copyfileobj(answer, file)
     except (urllib.error.URLError, TimeoutError, ValueError) as error:
         raise UserError(f"{name}: cannot download {url} ({error}); check the network, or give a `path`") from error
     return target
@@ -140,7 +140,11 @@ def _from_hub(name: str, dataset: Dataset) -> Path:
     try:
         return Path(
             hf_hub_download(
-                str(dataset.hub), str(dataset.file), revision=dataset.revision, repo_type="dataset", etag_timeout=TIMEOUT_S
+                str(dataset.hub),
+                str(dataset.file),
+                revision=dataset.revision,
+                repo_type="dataset",
+                etag_timeout=TIMEOUT_S,
             )
         )
     except Exception as error:  # the hub's client raises a dozen kinds
@@ -171,7 +175,9 @@ def _complete(lines: Iterable[tuple[str, dict[str, Any]]]) -> Iterable[tuple[str
 
 def _hans(file: Path) -> pd.DataFrame:
     """The official HANS file (McCoy et al. 2019): tab-separated, with heuristic and subcase."""
-    rows = _tsv(file).rename(columns={"gold_label": "label", "sentence1": "premise", "sentence2": "hypothesis", "pairID": "id"})
+    rows = _tsv(file).rename(
+        columns={"gold_label": "label", "sentence1": "premise", "sentence2": "hypothesis", "pairID": "id"}
+    )
     return rows
 
 
@@ -194,4 +200,3 @@ def _templates(file: Path) -> pd.DataFrame:
 
 
 READERS = {"jsonl": _jsonl, "parquet": _parquet, "tsv": _tsv, "hans": _hans, "templates": _templates}
-

@@ -118,7 +118,9 @@ def _templates(subcase: Mapping[str, Any], place: str) -> list[tuple[str, str]]:
             if not isinstance(text, str) or not text.strip():
                 raise UserError(f"{place}: `{key}` is {text!r}, expected a sentence")
             if rest := re.search(r"\{[^{}]*\}?|\}", SLOT.sub("", text)):
-                raise UserError(f"{place}: cannot read the slot {rest[0]!r}; write {{list}}, {{list2}} or {{list2.form}}")
+                raise UserError(
+                    f"{place}: cannot read the slot {rest[0]!r}, expected {{list}}, {{list2}} or {{list.form}}"
+                )
     return [(template["premise"], template["hypothesis"]) for template in several]
 
 
