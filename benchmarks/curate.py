@@ -2,7 +2,7 @@
 
     python benchmarks/curate.py [--rows 100000] [--full]
 
-The rows come from a grammar with a small vocabulary, so that they are as alike as templated text is; one row in fifty is
+The rows come from a grammar with a small vocabulary, so that they are as alike as templated text is; one in fifty is
 a near copy of another one and one in fifty a near copy of a suite's. The last line is the growth exponent between the
 smallest and the largest size: 1 is linear.
 """
@@ -82,11 +82,13 @@ def pair(pick: random.Random) -> tuple[str, str]:
 def near_copies(rows: pd.DataFrame, source: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     """`rows` with that share of them overwritten by rows of `source` with one word more in the premise."""
     pick = random.Random(seed)
-    for number in pick.sample(range(len(rows)), int(share * len(rows))):
-        copied = source.iloc[pick.randrange(len(source))]
-        premise = copied["premise"].replace(" while ", " while also ")
-        rows.loc[number, ["premise", "hypothesis", "label"]] = [premise, copied["hypothesis"], copied["label"]]
-    return rows
+    places = pick.sample(range(len(rows)), int(share * len(rows)))
+    copied = source.iloc[[pick.randrange(len(source)) for _ in places]]
+    texts = {name: rows[name].to_numpy(dtype=object) for name in ("premise", "hypothesis", "label")}
+    for name, values in texts.items():
+        values[places] = copied[name].to_numpy(dtype=object)
+    texts["premise"][places] = [text.replace(" while ", " while also ") for text in texts["premise"][places]]
+    return rows.assign(**texts)
 
 
 def measure(count: int) -> dict[str, object]:

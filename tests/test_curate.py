@@ -239,7 +239,8 @@ def test_the_hash_seed_of_the_process_changes_nothing() -> None:
         "words = [f'w{(n ** 3 + n // 7) % 211}' for n in range(3000)]\n"
         "rows = pd.DataFrame({'id': range(300), 'premise': [' '.join(words[n * 3:n * 3 + 9]) for n in range(300)],"
         " 'hypothesis': [f'so {n % 90} it is' for n in range(300)], 'label': ['e', 'n', 'n'] * 100})\n"
-        "done = curate(rows, {'s': rows[::7].assign(premise=rows['premise'] + ' too')}, CurateSettings(near_duplicate=0.5, label_ratio=1))\n"
+        "suite = rows[::7].assign(premise=rows['premise'] + ' too')\n"
+        "done = curate(rows, {'s': suite}, CurateSettings(near_duplicate=0.5, label_ratio=1))\n"
         "print(done.kept.to_csv(), done.rejects.to_csv())"
     )
     runs = [

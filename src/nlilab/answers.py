@@ -60,7 +60,9 @@ def _first_json(text: str, openers: str) -> Any:
 
 
 def _line(text: str, field: str) -> str | None:
-    match = re.search(rf"^[\s*#>]*(?:\d+[.)]\s*)?[*_]*{re.escape(field)}[*_]*\s*:[*_]*\s*(.+)$", text, re.IGNORECASE | re.MULTILINE)
+    match = re.search(
+        rf"^[\s*#>]*(?:\d+[.)]\s*)?[*_]*{re.escape(field)}[*_]*\s*:[*_]*\s*(.+)$", text, re.IGNORECASE | re.MULTILINE
+    )
     return match[1].strip().strip(QUOTES).strip() if match else None
 
 

@@ -120,7 +120,7 @@ def flip_matrix(rows: pd.DataFrame, labels: list[str]) -> dict[str, Any]:
     columns = [*labels, DROPPED, UNJUDGED]
     outcome = rows["corrected_label"].where(rows["corrected_label"].notna(), rows["verdict"])
     counts = pd.crosstab(rows["label"], outcome).reindex(index=labels, columns=columns, fill_value=0)
-    matrix = {label: {column: int(counts.loc[label, column]) for column in columns} for label in labels}
+    matrix = {label: dict(zip(columns, map(int, counts.loc[label].to_numpy()), strict=True)) for label in labels}
     total = len(rows)
     return {
         "rows": total,

@@ -1,6 +1,7 @@
 """Training tables: an arm draws rows from curated sources, equal for every label, and certifies its balance."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,8 @@ from pydantic import Field, RootModel
 
 from nlilab.errors import UserError
 from nlilab.params import Name, Settings, nearest
+
+WORD = re.compile(r"\w+")
 
 
 class Mixture(Settings):
@@ -27,7 +30,8 @@ class Mixtures(RootModel[dict[Name, Mixture]]):
         """The definition of an arm that takes part."""
         if arm not in self.root:
             raise UserError(
-                f"params.yaml: arm {arm!r} has no entry in mixtures; it has {', '.join(self.root)}{nearest(arm, self.root)}"
+                f"params.yaml: arm {arm!r} has no entry in mixtures{nearest(arm, self.root)}; "
+                f"it has {', '.join(self.root)}"
             )
         return self.root[arm]
 
@@ -44,10 +48,11 @@ def mix(arm: str, mixture: Mixture, sources: Mapping[str, pd.DataFrame], labels:
 
 def certificate(table: pd.DataFrame, mixture: Mixture, labels: list[str]) -> dict[str, Any]:
     """What makes arms comparable: size, balance by label and source, and the shortcuts' size by label."""
-    hypothesis = table["hypothesis"].str.lower().str.findall(r"\w+")
-    premise = table["premise"].str.lower().str.findall(r"\w+")
+    hypothesis = table["hypothesis"].map(_words)
+    premise = table["premise"].map(_words)
     overlap = pd.Series(
-        [len(set(h) & set(p)) / max(1, len(set(h))) for h, p in zip(hypothesis, premise, strict=True)], index=table.index
+        [len(set(h) & set(p)) / max(1, len(set(h))) for h, p in zip(hypothesis, premise, strict=True)],
+        index=table.index,
     )
     count = table["label"].value_counts()
     return {
@@ -58,10 +63,14 @@ def certificate(table: pd.DataFrame, mixture: Mixture, labels: list[str]) -> dic
         "shuffled": mixture.shuffle,
         "balanced": bool(np.ptp(count.reindex(labels, fill_value=0)) <= 1),
         "premises": int(table["group"].nunique()),
-        "hypothesis_words": _mean_by_label(hypothesis.str.len(), table["label"], labels),
-        "premise_words": _mean_by_label(premise.str.len(), table["label"], labels),
+        "hypothesis_words": _mean_by_label(hypothesis.map(len), table["label"], labels),
+        "premise_words": _mean_by_label(premise.map(len), table["label"], labels),
         "overlap": _mean_by_label(overlap, table["label"], labels),
     }
+
+
+def _words(text: str) -> list[str]:
+    return WORD.findall(text.lower())
 
 
 def _mean_by_label(values: pd.Series, label: pd.Series, labels: list[str]) -> dict[str, float]:
@@ -72,7 +81,10 @@ def _mean_by_label(values: pd.Series, label: pd.Series, labels: list[str]) -> di
 def _draw(
     arm: str, name: str, count: int | Literal["all"], kind: str, rows: pd.DataFrame, labels: list[str]
 ) -> pd.DataFrame:
-    """Rows of one source, the same number (but for one) for each label, first in hash order: a larger arm contains a smaller one."""
+    """Rows of one source, as many for each label (but for one), first in hash order.
+
+    So a larger arm contains a smaller one.
+    """
     label = rows["label"]
     if kind == "corrected" and "corrected_label" in rows:
         label = rows["corrected_label"]

@@ -122,7 +122,9 @@ def write_instances(
     schema = answer_schema({field: {"type": "string"}})
     rows: list[dict[str, Any]] = []
     rejects: list[dict[str, Any]] = []
-    open_cells: list[dict[str, Any]] = [{str(key): value for key, value in cell.items()} for cell in cells.to_dict("records")]
+    open_cells: list[dict[str, Any]] = [
+        {str(key): value for key, value in cell.items()} for cell in cells.to_dict("records")
+    ]
     for attempt in range(attempts):
         requests = [_instance_request(writer, task, schema, cell, attempt) for cell in open_cells]
         failed = []
@@ -151,14 +153,18 @@ def write_instances(
         reject["final"] = reject["id"] in given_up and reject["attempt"] == last
     _check_whole(cells, rows, rejects)
     if not rows:
-        raise UserError(f"{writer.name} gave no readable answer to {len(cells)} cells; the last one: {rejects[-1]['reason']}")
+        raise UserError(
+            f"{writer.name} gave no readable answer to {len(cells)} cells; the last one: {rejects[-1]['reason']}"
+        )
     order = {cell: number for number, cell in enumerate(cells["id"])}
     rows.sort(key=lambda row: order[row["id"]])
     columns = [*cells.columns, "attempt", "reason", "answer", "final"]
     return pd.DataFrame(rows), pd.DataFrame(rejects, columns=columns)
 
 
-def _instance_request(writer: Writer, task: Task, schema: dict[str, Any], cell: dict[str, Any], attempt: int) -> Request:
+def _instance_request(
+    writer: Writer, task: Task, schema: dict[str, Any], cell: dict[str, Any], attempt: int
+) -> Request:
     field = task.file.seed_field
     values = {"context": cell["context"], field: cell[field]}
     meta = {"task": task.name, "step": "generate", "label": cell["label"], **values}

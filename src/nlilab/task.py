@@ -122,7 +122,9 @@ def _check_file(file: TaskFile, path: Path) -> None:
 
 def _prompt(path: Path, step: str, fields: set[str]) -> Prompt:
     if not path.is_file():
-        raise UserError(f"{path} is missing: a task has one prompt file for each step, and for `generate` for each label")
+        raise UserError(
+            f"{path} is missing: a task has one prompt file for each step, and for `generate` for each label"
+        )
     text = read_text(path)
     allowed = STEP_PLACEHOLDERS[step] | fields
     for number, line in enumerate(text.splitlines(), start=1):
@@ -140,4 +142,9 @@ def _prompt(path: Path, step: str, fields: set[str]) -> Prompt:
 
 def answer_schema(properties: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON schema of an answer: these properties, all required, and no others."""
-    return {"type": "object", "properties": dict(properties), "required": list(properties), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
