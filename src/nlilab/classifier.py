@@ -1,11 +1,8 @@
-"""A small language model that classifies sentence pairs: train (HF Trainer), predict, out-of-fold."""
+"""A small language model that classifies sentence pairs: load, encode, predict."""
 
 import importlib
-import math
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from sklearn.model_selection import GroupKFold
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -21,11 +17,6 @@ from transformers import (
     DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    set_seed,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -37,121 +28,11 @@ Floats = npt.NDArray[np.float64]
 Report = Callable[..., None]
 View = Literal["pair", "hypothesis", "premise"]
 
-LOG_POINTS = 20
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What training tells beside the model: the budget as spent, and the loss over steps."""
-
-    steps: int
-    examples: int
-    epochs: float
-    precision: str
-    truncated: int
-    losses: list[dict[str, float]]
-
-
-def train(
-    rows: pd.DataFrame, settings: TrainSettings, seed: int, out: Path, start: Path | None = None, report: Report | None = None
-) -> Trained:
-    """Train a classifier on rows (premise, hypothesis, label) and write it to the folder `out`.
-
-    `start` names another arm's model to go on from (two-step fine-tuning, Zhang & Pavlick 2025); else the
-    pretrained encoder gets a new head. The seed decides the head and the order of rows.
-    """
-    fitted, tokenizer = _fit(rows, settings, seed, start, "pair", report)
-    out.mkdir(parents=True, exist_ok=True)
-    fitted.model.save_pretrained(out)
-    _save_tokenizer(tokenizer, out)
-    return fitted.trained
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    model: PreTrainedModel
-    trained: Trained
-
-
-def _fit(
-    rows: pd.DataFrame,
-    settings: TrainSettings,
-    seed: int,
-    start: Path | None,
-    view: View,
-    report: Report | None,
-) -> tuple[_Fitted, PreTrainedTokenizerBase]:
-    set_seed(seed)
-    steps = settings.steps
-    model, tokenizer = load_start(settings, start)
-    encoded, truncated = _encode(rows, tokenizer, settings.max_length, view)
-    label_ids = [THREE_WAY.index(label) for label in rows["label"]]
-    examples: Any = [{**item, "labels": label} for item, label in zip(encoded, label_ids, strict=True)]
-    precision = pick_precision(settings.precision)
-    with tempfile.TemporaryDirectory() as scratch:
-        arguments = TrainingArguments(
-            output_dir=scratch,
-            max_steps=steps,
-            per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            warmup_steps=math.ceil(settings.warmup_share * steps),
-            weight_decay=settings.weight_decay,
-            # Rows of like length share a batch: little padding is computed (1.4x here), and the order stays random.
-            train_sampling_strategy="group_by_length",
-            optim="adamw_torch_fused",  # one pass over the weights: the plain loop takes a third of a step on CPU
-            bf16=precision == "bf16",
-            use_cpu=not torch.accelerator.is_available(),
-            seed=seed,
-            data_seed=seed,
-            logging_steps=max(1, steps // LOG_POINTS),
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-        )
-        trainer = Trainer(
-            model=model,
-            args=arguments,
-            train_dataset=examples,
-            data_collator=DataCollatorWithPadding(tokenizer),
-            callbacks=[_Progress(report)],
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-        history = trainer.state.log_history
-    losses = [{"step": entry["step"], "loss": round(float(entry["loss"]), 6)} for entry in history if "loss" in entry]
-    epochs = round(steps * settings.batch_size / len(examples), 3)
-    return _Fitted(model, Trained(steps, len(examples), epochs, precision, truncated, losses)), tokenizer
-
 
 def predict(folder: Path, rows: pd.DataFrame, batch_size: int, max_length: int, report: Report | None = None) -> Floats:
     """Probabilities [rows, 3] in the order of `THREE_WAY`, in the order of the rows."""
     model, tokenizer = load_trained(folder)
-    return _predict(model, tokenizer, rows, batch_size, max_length, "pair", report)
-
-
-def out_of_fold(
-    rows: pd.DataFrame,
-    settings: TrainSettings,
-    folds: int,
-    seed: int,
-    view: View = "pair",
-    report: Report | None = None,
-) -> Floats:
-    """Probabilities [rows, 3] of each row by a model that was trained without its group (column `group`).
-
-    The input of confident learning (Northcutt et al. 2021), and with `view="hypothesis"` the test for artefacts
-    (Poliak et al. 2018).
-    """
-    groups = rows["group"]
-    if groups.nunique() < folds:
-        raise UserError(f"{folds} folds need at least as many groups, got {groups.nunique()}; lower the folds")
-    out = np.zeros((len(rows), len(THREE_WAY)))
-    for number, (rest, held) in enumerate(GroupKFold(folds, shuffle=True, random_state=seed).split(rows, groups=groups)):
-        fitted, tokenizer = _fit(rows.iloc[rest], settings, seed, None, view, None)
-        out[held] = _predict(fitted.model, tokenizer, rows.iloc[held], 128, settings.max_length, view, None)
-        if report:
-            report(number + 1, folds)
-    return out
+    return predict_loaded(model, tokenizer, rows, batch_size, max_length, "pair", report)
 
 
 def load_start(settings: TrainSettings, start: Path | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -162,7 +43,11 @@ def load_start(settings: TrainSettings, start: Path | None) -> tuple[PreTrainedM
     names = dict(enumerate(THREE_WAY))
     try:
         config = AutoConfig.from_pretrained(
-            place, revision=settings.revision, num_labels=len(THREE_WAY), id2label=names, label2id={v: k for k, v in names.items()}
+            place,
+            revision=settings.revision,
+            num_labels=len(THREE_WAY),
+            id2label=names,
+            label2id={v: k for k, v in names.items()},
         )
         tokenizer = AutoTokenizer.from_pretrained(place, revision=settings.revision)
         with _quiet():
@@ -185,7 +70,9 @@ def load_trained(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise _model_error(str(folder), error) from error
     if info["missing_keys"]:
-        raise UserError(f"{folder} has no trained classification head (lacks {', '.join(sorted(info['missing_keys']))})")
+        raise UserError(
+            f"{folder} has no trained classification head (lacks {', '.join(sorted(info['missing_keys']))})"
+        )
     names = tuple(model.config.id2label[index] for index in range(model.config.num_labels))
     if names != THREE_WAY:
         raise UserError(f"{folder} predicts {names}, expected {THREE_WAY}; train it with this project")
@@ -212,7 +99,7 @@ def pick_precision(wish: str) -> str:
     return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
 
 
-def _encode(
+def encode(
     rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int, view: View
 ) -> tuple[list[dict[str, Any]], int]:
     """Token ids for each row, unpadded, with their length; and how many rows were cut to `max_length`."""
@@ -226,7 +113,7 @@ def _encode(
     return [{key: batch[key][index] for key in batch} for index in range(len(rows))], truncated
 
 
-def _predict(
+def predict_loaded(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     rows: pd.DataFrame,
@@ -235,13 +122,14 @@ def _predict(
     view: View,
     report: Report | None,
 ) -> Floats:
-    items, _ = _encode(rows, tokenizer, max_length, view)
+    items, _ = encode(rows, tokenizer, max_length, view)
     order = sorted(range(len(items)), key=lambda index: -len(items[index]["input_ids"]))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.eval().to(device)
+    model.train(False)
+    torch.nn.Module.to(model, device)
     collate = DataCollatorWithPadding(tokenizer)
     low_precision = pick_precision("auto") == "bf16"
-    out = np.zeros((len(items), model.config.num_labels))
+    out = np.zeros((len(items), len(THREE_WAY)))
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=low_precision):
         for begin in range(0, len(order), batch_size):
             chosen = order[begin : begin + batch_size]
@@ -252,23 +140,12 @@ def _predict(
     return out
 
 
-class _Progress(TrainerCallback):
-    """Passes the Trainer's steps on to our own progress."""
-
-    def __init__(self, report: Report | None) -> None:
-        self.report = report
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.report:
-            self.report(state.global_step, state.max_steps)
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the library's report on a new head (expected here) and its bars."""
     level = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
@@ -284,7 +161,7 @@ def _checked(tokenizer: PreTrainedTokenizerBase, place: str) -> PreTrainedTokeni
     return tokenizer
 
 
-def _save_tokenizer(tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
     """Save without the place it was loaded from, which differs between machines."""
     tokenizer.init_kwargs.pop("name_or_path", None)
     tokenizer.name_or_path = ""

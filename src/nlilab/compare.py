@@ -89,8 +89,20 @@ def _samples(suite: Suite, mask: Bools, settings: CompareSettings) -> dict[str, 
     """Bootstrap samples of each model's accuracy on the masked rows."""
     groups = np.unique(suite.groups[mask], return_inverse=True)[1].astype(np.int64)
     correct = [suite.correct[model][:, mask] for model in suite.correct]
-    drawn = stats.bootstrap_accuracy(correct, groups, settings.bootstrap, settings.seed)
+    strata = _strata(groups, suite.gold[mask])
+    drawn = stats.bootstrap_accuracy(correct, groups, strata, settings.bootstrap, settings.seed)
     return dict(zip(suite.correct, drawn, strict=True))
+
+
+def _strata(groups: npt.NDArray[np.int64], gold: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+    """Per row: its gold label's number if its whole group has that label, else 0 (mixed groups, as SNLI's)."""
+    number = np.unique(gold, return_inverse=True)[1] + 1
+    count = int(groups.max()) + 1
+    low, high = np.full(count, number.max()), np.zeros(count, dtype=np.int64)
+    np.minimum.at(low, groups, number)
+    np.maximum.at(high, groups, number)
+    pure: npt.NDArray[np.int64] = np.where(low == high, low, 0)[groups]
+    return pure
 
 
 def _accuracy(correct: Bools, samples: Floats, settings: CompareSettings) -> dict[str, Any]:

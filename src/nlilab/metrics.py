@@ -21,7 +21,7 @@ def argmax_then_map(probabilities: Floats, scheme: Sequence[str]) -> Names:
     Two-way suites (HANS, McCoy et al. 2019): take the three-way argmax, then anything but entailment is
     non-entailment. This is not `prob_sum`, which asks whether P(neutral) + P(contradiction) > 1/2.
     """
-    names = np.asarray(THREE_WAY)[probabilities.argmax(axis=1)]
+    names: Names = np.asarray(THREE_WAY)[probabilities.argmax(axis=1)]
     if tuple(scheme) == TWO_WAY:
         return np.where(names == ENTAILMENT, ENTAILMENT, NON_ENTAILMENT)
     return names

@@ -30,44 +30,49 @@ def mcnemar_exact(fixed: int, introduced: int) -> float:
     return float(binomtest(fixed, changed, 0.5).pvalue) if changed else 1.0
 
 
-def bootstrap_accuracy(correct: list[Bools], groups: Ints, samples: int, seed: int) -> Floats:
+def bootstrap_accuracy(correct: list[Bools], groups: Ints, strata: Ints, samples: int, seed: int) -> Floats:
     """Bootstrap samples of every model's accuracy [models, samples], resampling training seeds, then row groups.
 
     Args:
         correct: per model, whether each row is right [seeds, rows]; models may differ in their seeds.
         groups: per row, the number 0.. of its cluster (HANS: subcase; SNLI: premise) [rows].
+        strata: per row, the number of its group's stratum: groups are drawn within their stratum, so that a suite
+            whose groups have one gold label each (HANS) keeps its balance of labels in every sample [rows].
 
-    The groups drawn are the same for all models of one sample (rows are paired); seeds are drawn for each model
-    by itself, since equal seed numbers of two arms share nothing but the classifier's first values. Resampling S
-    seeds understates their variance by (S - 1) / S, which is a third of it at S = 3: the seeds' deviations from
-    their mean are stretched by sqrt(S / (S - 1)) beforehand (Davison & Hinkley 1997, section 3.8).
+    A sample is the accuracy on drawn groups, averaged over the seeds, plus the mean deviation of drawn seeds. The
+    groups drawn are the same for all models (rows are paired); seeds are drawn for each model by itself, since equal
+    seed numbers of two arms share nothing but the classifier's first values. Drawing S seeds understates their
+    variance by (S - 1) / S, a third of it at S = 3, so deviations are stretched by sqrt(S / (S - 1)) (Davison &
+    Hinkley 1997, section 3.8). What a seed does to single rows enters both terms: intervals err on the wide side,
+    but by less than if seeds and groups were drawn jointly (Owen 2007).
     """
     random = np.random.default_rng(seed)
     count = int(groups.max()) + 1
     size = np.bincount(groups, minlength=count).astype(np.float64)
-    sums = [
-        _stretched(np.stack([np.bincount(groups, weights=row, minlength=count) for row in model])) for model in correct
-    ]
+    stratum = np.zeros(count, dtype=np.int64)
+    stratum[groups] = strata
+    members_of = [np.flatnonzero(stratum == number) for number in np.unique(stratum)]
+    sums = np.stack([np.bincount(groups, weights=model.mean(axis=0), minlength=count) for model in correct], axis=1)
     out = np.empty((len(correct), samples))
     for start in range(0, samples, CHUNK):
         width = min(CHUNK, samples - start)
-        drawn = random.multinomial(count, np.full(count, 1 / count), size=width).astype(np.float64)
-        rows = drawn @ size
-        for index, model in enumerate(sums):
-            seeds = len(model)
-            weight = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=width) / seeds
-            out[index, start : start + width] = ((drawn @ model.T) * weight).sum(axis=1) / rows
+        drawn = np.zeros((width, count))
+        for members in members_of:
+            drawn[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), size=width)
+        out[:, start : start + width] = (drawn @ sums).T / (drawn @ size)
+    for index, model in enumerate(correct):
+        out[index] += _seed_deviation(model.mean(axis=1), samples, random)
     return out
 
 
-def _stretched(sums: Floats) -> Floats:
-    """Per-seed sums [seeds, groups] with their deviations from the mean over seeds stretched for a small S."""
-    seeds = len(sums)
+def _seed_deviation(accuracy: Floats, samples: int, random: np.random.Generator) -> Floats:
+    """Samples of how far the mean accuracy of S drawn seeds lies from that of the S seeds [samples]."""
+    seeds = len(accuracy)
     if seeds == 1:
-        return sums
-    mean = sums.mean(axis=0)
-    stretched: Floats = mean + (sums - mean) * np.sqrt(seeds / (seeds - 1))
-    return stretched
+        return np.zeros(samples)
+    weight = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=samples) / seeds
+    deviation: Floats = weight @ (accuracy - accuracy.mean()) * np.sqrt(seeds / (seeds - 1))
+    return deviation
 
 
 def interval(point: float, samples: Floats, confidence: float) -> Interval:

@@ -49,7 +49,7 @@ def slices(rows: pd.DataFrame, long_words: int) -> pd.DataFrame:
         return rows[column].map(lambda text: bool(pattern.search(text)))
 
     def long(column: str) -> "pd.Series[bool]":
-        return rows[column].str.split().str.len() > long_words
+        return rows[column].map(lambda text: len(text.split())) > long_words
 
     return pd.DataFrame(
         {
@@ -103,7 +103,9 @@ def guard(rows: pd.DataFrame, predictions: Mapping[str, Floats]) -> dict[str, An
     def hits(reading: Mapping[str, str]) -> Floats:
         read = np.array([reading[label] for label in gold])
         weight = np.array([1 / (len(present) * (gold == label).sum()) for label in gold])
-        return np.mean([guess == read for guess in named], axis=0) * weight * len(gold)
+        right: Floats = np.mean([guess == read for guess in named], axis=0)
+        weighted: Floats = right * weight * len(gold)
+        return weighted
 
     declared = hits({label: label for label in scheme})
     best: dict[str, Any] = {"declared": float(declared.mean()), "permuted": 0.0, "mapping": {}, "z": 0.0}
@@ -124,6 +126,6 @@ def guard_message(suite: str, found: Mapping[str, Any]) -> str:
     """Both readings, for the error or the warning."""
     renamed = ", ".join(f"{ours} is {theirs}" for ours, theirs in found["mapping"].items() if ours != theirs)
     return (
-        f"suite {suite!r}: its labels look permuted: the models reach {found['declared']:.1%} balanced accuracy with the "
-        f"labels as declared, but {found['permuted']:.1%} if {renamed} (z = {found['z']:.1f})"
+        f"suite {suite!r}: its labels look permuted: the models reach {found['declared']:.1%} balanced accuracy "
+        f"with the labels as declared, but {found['permuted']:.1%} if {renamed} (z = {found['z']:.1f})"
     )

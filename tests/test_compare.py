@@ -1,0 +1,128 @@
+"""Verdicts on planted differences, and the label-map guard on planted permutations."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nlilab.compare import CompareSettings, Suite, compare, suite_from_rows
+from nlilab.errors import UserError
+from nlilab.schema import THREE_WAY
+from nlilab.suites import guard, guard_message, slices
+
+SETTINGS = CompareSettings(bootstrap=1000)
+
+
+def suite(accuracy: dict[str, tuple[float, float]], rows: int = 600, seeds: int = 3, cells: bool = False) -> Suite:
+    """A suite on which each model has given accuracies on its two gold classes, with some noise of seeds."""
+    random = np.random.default_rng(1)
+    gold = np.array(["entailment", "non-entailment"] * (rows // 2))
+    correct = {}
+    for model, (entailment, other) in accuracy.items():
+        chance = np.where(gold == "entailment", entailment, other)
+        correct[model] = random.random((seeds, rows)) < chance
+    none = {name: np.zeros(rows, dtype=bool) for name in ("negation", "ambiguity", "long")}
+    return Suite("toy", gold, np.arange(rows), none, cells, correct)
+
+
+def verdict(found: dict, a: str, b: str) -> tuple[str, str]:
+    return next((pair["verdict"], pair["reason"]) for pair in found["pairs"] if (pair["a"], pair["b"]) == (a, b))
+
+
+def test_a_planted_difference_is_found_and_equals_are_inconclusive() -> None:
+    toy = suite({"good": (0.8, 0.8), "twin": (0.8, 0.8), "bad": (0.6, 0.6)})
+    found = compare([toy], SETTINGS, {"good": 10, "twin": 10, "bad": 20})
+    assert verdict(found, "good", "bad")[0] == "better"
+    assert verdict(found, "twin", "bad")[0] == "better"
+    assert verdict(found, "good", "twin")[0] == "inconclusive"
+    good_bad = found["pairs"][1]
+    assert good_bad["low"] < good_bad["difference"] < good_bad["high"]
+    assert not good_bad["equal_steps"] and found["pairs"][0]["equal_steps"]
+    assert good_bad["minimum_detectable_effect"] > 0 and len(good_bad["mcnemar"]) == 3
+
+
+def test_a_heuristics_suite_improves_only_in_both_gold_classes() -> None:
+    traded = suite({"biased": (0.5, 0.9), "base": (0.8, 0.3)}, cells=True)
+    found = compare([traded], SETTINGS, {"biased": 1, "base": 1})
+    assert found["pairs"][0]["difference"] > 0.1
+    assert verdict(found, "biased", "base") == (
+        "inconclusive",
+        "overall better, but not in gold class entailment: a bias can buy this",
+    )
+    sound = suite({"better": (0.9, 0.6), "base": (0.8, 0.3)}, cells=True)
+    assert verdict(compare([sound], SETTINGS, {"better": 1, "base": 1}), "better", "base")[0] == "better"
+
+
+def test_one_seed_is_never_enough() -> None:
+    found = compare([suite({"a": (0.9, 0.9), "b": (0.4, 0.4)}, seeds=1)], SETTINGS, {"a": 1, "b": 1})
+    assert verdict(found, "a", "b")[0] == "inconclusive" and "one seed" in verdict(found, "a", "b")[1]
+
+
+def test_one_model_has_intervals_and_no_pairs() -> None:
+    found = compare([suite({"only": (0.9, 0.9)})], SETTINGS, {"only": 1})
+    assert found["pairs"] == [] and 0.8 < found["accuracy"]["toy"]["only"]["mean"] < 1
+
+
+def test_a_bootstrap_that_cannot_decide_is_refused() -> None:
+    models = {f"m{number}": (0.5, 0.5) for number in range(8)}
+    with pytest.raises(UserError, match=r"28 comparisons needs at least 1120 samples"):
+        compare([suite(models, rows=20)], SETTINGS, dict.fromkeys(models, 1))
+
+
+def test_rows_become_a_suite_by_model_and_seed() -> None:
+    table = pd.DataFrame(
+        {
+            "label": ["entailment", "neutral"],
+            "group": ["g", "g"],
+            "cell": ["", ""],
+            "negation": ["both", ""],
+            "ambiguity": ["", ""],
+            "long": ["", "premise"],
+            "arm/1": [True, False],
+            "arm/2": [True, True],
+        }
+    )
+    toy = suite_from_rows("toy", table, ["arm"], [1, 2])
+    assert toy.correct["arm"].tolist() == [[True, False], [True, True]]
+    assert toy.groups.tolist() == [0, 0] and not toy.has_cells
+    assert toy.slices["negation"].tolist() == [True, False]
+
+
+def predictions(gold: list[str], skill: float, seed: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    said = [label if random.random() < skill else random.choice(THREE_WAY) for label in gold]
+    return np.eye(3)[[THREE_WAY.index(label) for label in said]] * 0.8 + 0.1
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(THREE_WAY)))
+def test_the_guard_sees_every_permutation_and_no_other(order: tuple[str, ...]) -> None:
+    truth = np.random.default_rng(0).choice(THREE_WAY, 600).tolist()
+    declared = [dict(zip(THREE_WAY, order, strict=True))[label] for label in truth]
+    rows = pd.DataFrame({"label": declared})
+    found = guard(rows, {"a": predictions(truth, 0.4, 1), "b": predictions(truth, 0.3, 2)})
+    assert (found["z"] > 4) == (order != THREE_WAY)
+    if order != THREE_WAY:
+        assert {theirs: ours for ours, theirs in found["mapping"].items()} == dict(zip(THREE_WAY, order, strict=True))
+        assert "look permuted" in guard_message("toy", found)
+
+
+def test_the_guard_is_indifferent_to_a_model_of_one_answer_and_to_chance() -> None:
+    gold = ["entailment"] * 500 + ["neutral"] * 60 + ["contradiction"] * 40
+    always = np.tile([0.8, 0.1, 0.1], (600, 1))
+    chance = np.random.default_rng(5).dirichlet([1, 1, 1], 600)
+    assert guard(pd.DataFrame({"label": gold}), {"always": always})["z"] < 4
+    assert guard(pd.DataFrame({"label": gold}), {"chance": chance})["z"] < 4
+
+
+def test_slices_match_words_and_name_the_side() -> None:
+    rows = pd.DataFrame(
+        {
+            "premise": ["Nothing moved.", "The knot is notable.", "He can't stay.", " ".join(["word"] * 21)],
+            "hypothesis": ["It did not move.", "A notary came.", "He stays.", "It may rain."],
+        }
+    )
+    found = slices(rows, long_words=20)
+    assert found["negation"].tolist() == ["both", "", "premise", ""]
+    assert found["ambiguity"].tolist() == ["", "", "", "hypothesis"]
+    assert found["long"].tolist() == ["", "", "", "premise"]

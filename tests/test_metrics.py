@@ -1,0 +1,136 @@
+"""Metrics and statistics against hand-computed toys, published numbers and independent implementations."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, log_loss
+
+from nlilab import metrics, stats
+from nlilab.schema import THREE_WAY, TWO_WAY
+
+# HANS's 30 subcases in the official order: five a block.
+HANS_BLOCKS = [
+    ("lexical_overlap", "non-entailment"),
+    ("lexical_overlap", "entailment"),
+    ("subsequence", "non-entailment"),
+    ("subsequence", "entailment"),
+    ("constituent", "non-entailment"),
+    ("constituent", "entailment"),
+]
+
+
+def test_hans_cells_reproduce_the_published_bert_scores(real_data: Path) -> None:
+    lines = (real_data / "hans_bert_preds.txt").read_text().splitlines()[1:]
+    number, predicted = zip(*(line.removeprefix("ex").split(",") for line in lines), strict=True)
+    blocks = [HANS_BLOCKS[int(row) // 5000] for row in number]
+    cell = np.array([heuristic for heuristic, _ in blocks])
+    gold = np.array([label for _, label in blocks])
+    correct = np.where(np.array(predicted) == "entailment", "entailment", "non-entailment") == gold
+    found = metrics.cells(gold, correct, cell)
+    assert {key: round(value, 3) for key, value in found.items()} == {
+        "lexical_overlap/entailment": 0.946,
+        "lexical_overlap/non-entailment": 0.164,
+        "subsequence/entailment": 0.993,
+        "subsequence/non-entailment": 0.039,
+        "constituent/entailment": 0.984,
+        "constituent/non-entailment": 0.161,
+    }
+    assert round(float(correct.mean()), 3) == 0.548
+
+
+def test_two_way_suites_collapse_after_the_argmax() -> None:
+    split = np.array([[0.40, 0.35, 0.25], [0.2, 0.5, 0.3]])  # P(not entailed) of the first row is 0.6
+    assert metrics.argmax_then_map(split, TWO_WAY).tolist() == ["entailment", "non-entailment"]
+    assert metrics.prob_sum(split, TWO_WAY)[0].tolist() == pytest.approx([0.4, 0.6])
+    assert metrics.argmax_then_map(split, THREE_WAY).tolist() == ["entailment", "neutral"]
+
+
+def test_evaluate_agrees_with_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    gold = random.choice(THREE_WAY, 200)
+    probabilities = random.dirichlet([1, 1, 1], 200)
+    found = metrics.evaluate(gold, probabilities, THREE_WAY)
+    predicted = metrics.argmax_then_map(probabilities, THREE_WAY)
+    assert found["macro_f1"] == pytest.approx(f1_score(gold, predicted, labels=THREE_WAY, average="macro"))
+    order = [sorted(THREE_WAY).index(label) for label in THREE_WAY]
+    alphabetical = np.empty_like(probabilities)
+    alphabetical[:, order] = probabilities
+    assert found["loss"] == pytest.approx(log_loss(gold, alphabetical, labels=sorted(THREE_WAY)))
+    assert sum(part["rows"] for part in found["classes"].values()) == 200
+
+
+def test_calibration_error_of_a_toy() -> None:
+    # Two bins: 0.9 sure and always right (gap 0.1), 0.6 sure and right half the time (gap 0.1).
+    confidence = np.array([0.9, 0.9, 0.6, 0.6])
+    assert metrics.calibration_error(confidence, np.array([True, True, True, False])) == pytest.approx(0.1)
+
+
+def test_transitions_use_the_denominators_that_answer_a_question() -> None:
+    before = np.array([True] * 6 + [False] * 4)
+    after = np.array([True] * 5 + [False] + [True] * 3 + [False])
+    found = metrics.transitions(before, after)
+    assert (found["fixed"], found["introduced"], found["remaining"], found["kept"]) == (3, 1, 1, 5)
+    assert found["fixed_share"] == 3 / 4
+    assert found["introduced_share"] == 1 / 6
+    assert found["net_share"] == -2 / 4
+    assert found["of_errors_fixed"] == 3 / 5
+
+
+def test_mcnemar_is_the_exact_binomial() -> None:
+    assert stats.mcnemar_exact(8, 1) == pytest.approx(2 * (1 + 9) / 2**9)
+    assert stats.mcnemar_exact(0, 0) == 1.0
+
+
+def test_holm_is_monotone_and_by_the_book() -> None:
+    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert stats.holm([]) == []
+
+
+def _bootstrap(correct: list[np.ndarray], groups: np.ndarray, strata: np.ndarray | None = None) -> np.ndarray:
+    zeros = np.zeros(len(groups), dtype=np.int64)
+    return stats.bootstrap_accuracy(correct, groups, zeros if strata is None else strata, 4000, 1)
+
+
+def test_bootstrap_of_rows_has_the_binomial_error() -> None:
+    rows = np.random.default_rng(0).random(400) < 0.7
+    spread = _bootstrap([rows[None, :]], np.arange(400)).std()
+    assert spread == pytest.approx(np.sqrt(rows.mean() * (1 - rows.mean()) / 400), rel=0.05)
+
+
+def test_bootstrap_of_clusters_is_wider_than_that_of_rows() -> None:
+    rows = np.repeat(np.random.default_rng(0).random(40) < 0.5, 10)[None, :]
+    clustered = _bootstrap([rows], np.repeat(np.arange(40), 10)).std()
+    assert clustered == pytest.approx(np.sqrt(10) * _bootstrap([rows], np.arange(400)).std(), rel=0.1)
+
+
+def test_bootstrap_of_seeds_has_the_unbiased_error_of_a_mean_of_few() -> None:
+    # Every row of a seed is alike, so only the seeds vary: accuracies 0, 1 and 1 of three seeds.
+    correct = np.array([[False] * 50, [True] * 50, [True] * 50])
+    spread = _bootstrap([correct], np.arange(50)).std()
+    assert spread == pytest.approx(np.std([0, 1, 1], ddof=1) / np.sqrt(3), rel=0.05)
+
+
+def test_strata_keep_the_balance_of_labels() -> None:
+    # A model that always says entailment, on a suite whose groups have one label each: exactly a half, always.
+    gold = np.repeat([True, False], 50)
+    groups = np.arange(100) // 10
+    assert _bootstrap([gold[None, :]], groups).std() > 0.05
+    assert _bootstrap([gold[None, :]], groups, gold.astype(np.int64)).std() == 0
+
+
+def test_false_alarms_are_as_rare_as_stated() -> None:
+    # Two arms of one recipe: hard and easy rows, and seeds that vary; 5 % of comparisons may call them different.
+    random = np.random.default_rng(3)
+    rows, zeros = np.arange(300), np.zeros(300, dtype=np.int64)
+    alarms = []
+    for seed in range(200):
+        easy = random.normal(0.5, 2, 300)
+        a, b = (random.random((3, 300)) < 1 / (1 + np.exp(-easy - random.normal(0, 0.2, (3, 1)))) for _ in range(2))
+        samples = stats.bootstrap_accuracy([a, b], rows, zeros, 400, seed)
+        alarms.append(stats.bootstrap_p(samples[0] - samples[1]) < 0.05)
+    assert 0.01 <= np.mean(alarms) <= 0.09
+
+
+def test_minimum_detectable_effect_is_2_8_errors() -> None:
+    assert stats.minimum_detectable_effect(0.01) == pytest.approx(0.02802, abs=1e-5)
