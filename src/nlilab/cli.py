@@ -1,15 +1,16 @@
 """The command `nlilab`: what is not a pipeline stage (checking, presets, pinning, the table)."""
 
 import json
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 
 from nlilab.command import guarded
 from nlilab.errors import UserError
+from nlilab.files import remove, write_text
 from nlilab.params import CONF, PARAMS, SECTIONS, conf_entry, nearest, read_yaml, run_settings, section
 
 PRESETS = Path("presets")
@@ -44,7 +45,9 @@ def check() -> None:
     for arm in run.arms:
         for source in mixtures.get(arm).sources:
             if source not in (*run.generators, *run.datasets):
-                raise UserError(f"{PARAMS}: mixtures.{arm}.sources: {source!r} is neither in generators nor in datasets")
+                raise UserError(
+                    f"{PARAMS}: mixtures.{arm}.sources: {source!r} is neither in generators nor in datasets"
+                )
     for arm in (*run.two_step.starts, *run.two_step.arms):
         if arm not in run.arms:
             raise UserError(f"{PARAMS}: two_step: {arm!r} is not one of arms{nearest(arm, run.arms)}")
@@ -84,6 +87,29 @@ def pin(name: Annotated[str, typer.Argument(help="an entry of conf/datasets.yaml
 
 
 @app.command()
+def prune() -> None:
+    """Remove what stages that no longer exist left behind (outputs, and entries in dvc.lock); nothing else."""
+    from dvc.repo import Repo
+
+    lock = Path("dvc.lock")
+    if not lock.is_file():
+        return
+    with Repo() as repo:
+        stages = {stage.addressing for stage in repo.index.stages}
+        made = {str(Path(out.fs_path).relative_to(repo.root_dir)) for stage in repo.index.stages for out in stage.outs}
+    content = read_yaml(lock)
+    strays = {name: entry for name, entry in content["stages"].items() if name not in stages}
+    for name, entry in strays.items():
+        del content["stages"][name]
+        for out in entry.get("outs", []):
+            if out["path"] not in made:
+                remove(Path(out["path"]))
+                print(f"removed {out['path']} of {name}")
+    if strays:
+        write_text(lock, yaml.safe_dump(content, sort_keys=False, width=1000))
+
+
+@app.command()
 def table() -> None:
     """Print the comparison of the last run, and where its report lies."""
     from nlilab.report import print_table
@@ -112,8 +138,8 @@ def _plain(value: Any) -> str:
 
 def main() -> None:
     """Entry point of the command."""
-    guarded(lambda: app(standalone_mode=True))
+    guarded(app)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

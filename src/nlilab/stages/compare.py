@@ -17,7 +17,7 @@ def main(rows: Path, scores: Path, training: Path, out: Path, summary: Path) -> 
     table = read_table(rows)
     suites = [suite_from_rows(name, table[table["suite"] == name], run_.models, run_.seeds) for name in run_.suites]
     steps = {model: read_json(training / f"{model}-{run_.seeds[0]}.json")["total_steps"] for model in run_.models}
-    found = compare(suites, settings, steps)
+    found = compare(suites, settings, steps) | {"confidence": settings.confidence}
     write_json(out, found)
     write_json(summary, _summary(found, read_json(scores)))
     print("\n".join(f"{p['a']} vs {p['b']} on {p['suite']}: {p['verdict']}" for p in found["pairs"]))

@@ -29,7 +29,9 @@ def main(generator: str, rows: Path, out: Path, metrics: Path) -> None:
         judged = judged[judged["corrected_label"].notna()].assign(label=lambda kept: kept["corrected_label"])
         found = _confident(judged, settings, task)
         verdicts = found if settings.method == "confident" else _both(table, verdicts, judged, found)
-    corrected = verdicts.onto(table).assign(judge=settings.judge if settings.method in ("llm", "both") else settings.method)
+    corrected = verdicts.onto(table).assign(
+        judge=settings.judge if settings.method in ("llm", "both") else settings.method
+    )
     matrix = flip_matrix(corrected, task.labels)
     write_table(out, corrected)
     write_json(metrics, matrix)
@@ -38,7 +40,7 @@ def main(generator: str, rows: Path, out: Path, metrics: Path) -> None:
 
 def _confident(rows: pd.DataFrame, settings: CorrectSettings, task: Task) -> Verdicts:
     """Out-of-fold predictions of the small model (imported here: other methods need no model), then cleanlab."""
-    from nlilab.classifier import out_of_fold
+    from nlilab.trainer import out_of_fold
 
     grouped = rows.assign(group=[digest(premise) for premise in rows["premise"]])
     with progress("correct: out-of-fold training", "folds") as report:

@@ -16,7 +16,9 @@ def main(source: str, rows: Path, suites: Path, out: Path, rejects: Path, metric
     # The label that balance looks at is the one that training will mostly use.
     label = "label" if "corrected_label" not in table else "balance_label"
     if label == "balance_label":
-        table = table.assign(balance_label=table["corrected_label"].where(table["corrected_label"].notna(), table["label"]))
+        table = table.assign(
+            balance_label=table["corrected_label"].where(table["corrected_label"].notna(), table["label"])
+        )
     held = {name: read_table(suites / f"{name}.parquet") for name in run_.suites}
     with progress(f"curate {source}") as report:
         settings = section("curate", CurateSettings)
@@ -31,7 +33,9 @@ def main(source: str, rows: Path, suites: Path, out: Path, rejects: Path, metric
             "rows_in": len(table),
             "rows_out": len(found.kept),
             "rejects": {str(reason): int(count) for reason, count in reasons.sort_index().items()},
-            "splits": {str(split): int(count) for split, count in found.kept["split"].value_counts().sort_index().items()},
+            "splits": {
+                str(split): int(count) for split, count in found.kept["split"].value_counts().sort_index().items()
+            },
         },
     )
     print(f"{source}: {len(table)} rows in, {len(found.kept)} out, {len(found.rejects)} rejected {reasons.to_dict()}")

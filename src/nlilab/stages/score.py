@@ -20,7 +20,9 @@ def main(predictions: Path, suites: Path, cards: Path, out: Path, rows: Path) ->
     settings = section("score", ScoreSettings)
     refuse_strays(predictions, {f"{model}-{seed}.parquet" for model in run_.models for seed in run_.seeds})
     held = {
-        (model, seed): read_table(predictions / f"{model}-{seed}.parquet") for model in run_.models for seed in run_.seeds
+        (model, seed): read_table(predictions / f"{model}-{seed}.parquet")
+        for model in run_.models
+        for seed in run_.seeds
     }
     scores: dict[str, object] = {}
     tables = []
@@ -55,10 +57,14 @@ def _suite(
     if suspicious:
         message = guard_message(name, found)
         if not card["adversarial"]:
-            raise UserError(f"{message}; correct `labels` in conf/datasets.yaml, or set `adversarial: true` if it misleads by design")
+            raise UserError(
+                f"{message}; correct `labels` in conf/datasets.yaml, "
+                "or set `adversarial: true` if it misleads by design"
+            )
         print(f"warning: {message}; it is marked adversarial, so a sound model may be wrong by system")
     models = {
-        model: {str(seed): score(suite, probabilities[model, seed], sides) for seed in run_.seeds} for model in run_.models
+        model: {str(seed): score(suite, probabilities[model, seed], sides) for seed in run_.seeds}
+        for model in run_.models
     }
     gold = suite["label"].to_numpy(dtype=str)
     correct = {

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from nlilab.classifier import train
 from nlilab.command import run
 from nlilab.files import read_json, read_table, write_json
 from nlilab.params import run_settings, section
 from nlilab.progress import progress
+from nlilab.trainer import train
 from nlilab.training import TrainSettings
 
 

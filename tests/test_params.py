@@ -1,0 +1,112 @@
+"""Parameters: whatever is misspelt, of the wrong type or impossible is named with its path and what is allowed."""
+
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from typer.testing import CliRunner
+
+from nlilab import cli
+from nlilab.errors import UserError
+from nlilab.params import SECTIONS, Run, read_yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the project's own parameters, to be spoilt."""
+    for name in ("params.yaml", "conf", "presets"):
+        source = ROOT / name
+        shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def change(project: Path, path: str, value: object) -> None:
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    *keys, last = path.split("/")
+    inner = params
+    for key in keys:
+        inner = inner[key]
+    inner[last] = value
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def test_the_shipped_parameters_are_sound_and_short(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.check()
+    assert "params.yaml is sound" in capsys.readouterr().out
+    assert len((ROOT / "params.yaml").read_text().splitlines()) < 100
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("trian", {}, "unknown parameter 'trian' .did you mean 'train'?"),
+        ("train/lerning_rate", 1, "train.lerning_rate: unknown parameter .did you mean 'learning_rate'?"),
+        ("train/learning_rate", "fast", "train.learning_rate: got 'fast', input should be a valid number"),
+        ("train/steps", 0, "train.steps: got 0, input should be greater than or equal to 1"),
+        ("train/precision", "fp8", "train.precision: got 'fp8', input should be 'auto', 'fp32' or 'bf16'"),
+        ("plan/generator", "gramar", "unknown generator 'gramar'.*did you mean 'grammar'"),
+        ("generators", ["nobody"], "unknown generator 'nobody'|neither in generators nor"),
+        ("correct/judge", "nobody", "unknown generator 'nobody'"),
+        ("suites", ["handwriten"], "unknown dataset 'handwriten'.*did you mean 'handwritten'"),
+        ("datasets", ["snli"], "unknown dataset 'snli'"),
+        ("task", "nlo", "unknown task 'nlo'.*did you mean 'nli'"),
+        ("mixtures/raw", {"sources": {}}, "mixtures.raw.sources: got {}, dictionary should have at least 1 item"),
+        ("mixtures/raw/sources", {"grammar": -3}, "mixtures.raw.sources.grammar"),
+        ("mixtures/raw/sources", {"snli": 30}, "mixtures.raw.sources: 'snli' is neither in generators nor in datasets"),
+        ("arms", ["raw", "corrected", "shuffled", "extra"], "arm 'extra' has no entry in mixtures"),
+        ("arms", [], "arms: got .., list should have at least 1 item"),
+        ("models", ["raw", "rawer"], "models: nothing makes 'rawer'.*did you mean 'raw'"),
+        ("seeds", [1, 1], "seeds: a name stands twice"),
+        ("two_step/starts", ["human"], "two_step: 'human' is not one of arms|nothing makes"),
+        ("curate/dev_share", 2, "curate.dev_share: got 2"),
+        ("compare/bootstrap", None, "compare.bootstrap: got None"),
+    ],
+)
+def test_each_mistake_is_one_line_with_its_remedy(project: Path, path: str, value: object, message: str) -> None:
+    change(project, path, value)
+    with pytest.raises(UserError, match=message) as caught:
+        cli.check()
+    assert "\n" not in str(caught.value)
+
+
+def test_broken_yaml_is_named_with_its_line(project: Path) -> None:
+    (project / "params.yaml").write_text("task: nli\n  bad: [1\n")
+    with pytest.raises(UserError, match=r"params\.yaml:2: not valid YAML"):
+        cli.check()
+
+
+def test_every_section_has_a_model_and_every_model_a_section() -> None:
+    params = read_yaml(ROOT / "params.yaml")
+    assert set(params) == {*SECTIONS, *(set(Run.model_fields))}
+    for name, place in SECTIONS.items():
+        module, model = place.split(":")
+        fields = getattr(import_module(module), model)
+        assert issubclass(fields, BaseModel)
+        if name != "mixtures":
+            assert set(params[name]) <= set(fields.model_fields), name
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in (ROOT / "presets").glob("*.yaml")))
+def test_presets_expand_to_flags_and_leave_sound_parameters(project: Path, preset: str) -> None:
+    from dvc.utils.hydra import apply_overrides
+
+    printed = CliRunner().invoke(cli.app, ["preset", preset]).stdout.split()
+    flags = [word for word in printed if word != "-S"]
+    by_file: dict[str, list[str]] = {}
+    for flag in flags:
+        file, _, override = flag.partition(":") if flag.startswith("conf/") else ("params.yaml", "", flag)
+        by_file.setdefault(file, []).append(override)
+    for file, overrides in by_file.items():
+        apply_overrides(project / file, overrides)
+    cli.check()
+
+
+def test_unknown_presets_name_the_known(project: Path) -> None:
+    with pytest.raises(UserError, match=r"unknown preset 'real-nil'.*did you mean 'real-nli'"):
+        cli.preset("real-nil")
