@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -29,6 +29,7 @@ class Loopback:
     def __init__(self) -> None:
         self.script: deque[str] = deque()
         self.latency = 0.0
+        self.answer: Callable[[str], str] = lambda prompt: f"echo: {prompt}"
         self.requests: list[dict[str, Any]] = []  # the bodies that came, in order
         self.answered: Counter[str] = Counter()  # good answers by the last message's content
         self.most_at_once = 0
@@ -86,7 +87,7 @@ class Loopback:
             key = headers.get("authorization", "").removeprefix("Bearer ")  # servers do quote keys back
             return status, extra, {"type": "error", "error": {**error, "message": error["message"].format(key=key)}}
         prompt = body["messages"][-1]["content"]
-        text = {"empty": "", "refused": "", "half": "half \ud83d"}.get(behaviour, f"echo: {prompt}")
+        text = {"empty": "", "refused": "", "half": "half \ud83d"}.get(behaviour, self.answer(prompt))
         if behaviour not in ("malformed", "cut"):
             self.answered[prompt] += 1
         return 200, {}, (_message if PATHS[path] == "anthropic" else _completion)(body["model"], text, behaviour)

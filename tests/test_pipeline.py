@@ -1,0 +1,394 @@
+"""The whole pipeline as users run it: real DVC, real stages, a small encoder, a folder and an S3 server as remotes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from closure import closure
+from loopback import serve
+from nlilab.files import sha256
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+LIGHT = {
+    "generators": ["grammar"],
+    "suites": ["tiny", "tiny-heuristics"],
+    "arms": ["raw", "corrected"],
+    "two_step": {"starts": ["raw"], "arms": ["corrected"], "steps": 2},
+    "models": ["raw", "corrected", "raw-then-corrected"],
+    "seeds": [1],
+    "plan": {"generator": "grammar", "contexts": 2, "premises_per_context": 10},
+    "mixtures": {
+        "raw": {"sources": {"grammar": 24}, "labels": "constrained"},
+        "corrected": {"sources": {"grammar": 24}, "labels": "corrected"},
+    },
+    "compare": {"bootstrap": 400},
+}
+
+
+def sh(project: Path, *command: str, fails: bool = False, **environment: str) -> str:
+    """Run a command in the project as a user would; returns all it printed."""
+    done = subprocess.run(
+        command, cwd=project, env=_environment(project) | environment, capture_output=True, text=True, timeout=600
+    )
+    printed = done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, printed[-3000:]
+    return printed
+
+
+def _environment(project: Path) -> dict[str, str]:
+    keep = {key: value for key, value in os.environ.items() if not key.startswith(("DVC", "PYTEST", "GIT"))}
+    return keep | {
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "OPENAI_API_KEY": "none",
+    }
+
+
+def ran(printed: str) -> list[str]:
+    """The stages that a `dvc repro` executed."""
+    return [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a YAML file in place."""
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def small_copy(target: Path, encoder: Path) -> Path:
+    """The project's own files as a fresh git and DVC repository, with parameters that run in seconds."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        wanted = not name.startswith(("metrics/", "reports/", "dvc.lock")) or name.endswith(".gitkeep")
+        if wanted and (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+    edit(target / "params.yaml", lambda params: params.update(LIGHT))
+    edit(target / "params.yaml", lambda params: params["train"].update(model=str(encoder), steps=3, batch_size=8))
+    rows = (ROOT / "data/embedded/handwritten.jsonl").read_text().splitlines()[:36]
+    (target / "data/embedded/tiny.jsonl").write_text("\n".join(rows) + "\n")
+    suite = yaml.safe_load((ROOT / "data/embedded/heuristics.yaml").read_text()) | {"pairs_per_subcase": 1}
+    (target / "data/embedded/tiny.yaml").write_text(yaml.safe_dump(suite, sort_keys=False))
+
+    def add_suites(entries: dict[str, Any]) -> None:
+        for name, of, file in (("tiny", "handwritten", "tiny.jsonl"), ("tiny-heuristics", "heuristics", "tiny.yaml")):
+            path = f"data/embedded/{file}"
+            entries[name] = entries[of] | {"path": path, "sha256": sha256(target / path)}
+
+    edit(target / "conf/datasets.yaml", add_suites)
+    sh(target, "git", "init", "-q")
+    sh(target, "git", "config", "user.email", "test@example.org")
+    sh(target, "git", "config", "user.name", "test")
+    sh(target, "dvc", "config", "--local", "core.analytics", "false")
+    sh(target, "git", "add", "-A")
+    sh(target, "git", "commit", "-qm", "start")
+    return target
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
+    """A project in which `dvc repro` has run to its end, committed."""
+    project = small_copy(tmp_path_factory.mktemp("finished"), tiny_encoder)
+    printed = sh(project, "dvc", "repro")
+    assert len(ran(printed)) == 2 + 5 + 2 + 3 + 3 + 3
+    sh(project, "git", "add", "-A")
+    sh(project, "git", "commit", "-qm", "run")
+    return project
+
+
+@pytest.fixture
+def project(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished project, to be changed."""
+    target = tmp_path / "project"
+    shutil.copytree(finished, target, symlinks=True)
+    return target
+
+
+def test_a_finished_run_has_its_tables_and_does_nothing_twice(finished: Path) -> None:
+    summary = json.loads((finished / "metrics/summary.json").read_text())
+    assert set(summary["accuracy"]) == set(LIGHT["models"])
+    assert sum(summary["verdicts"].values()) == 3 * 2
+    table = sh(finished, "nlilab", "table")
+    assert "raw-then-corrected" in table and table.strip().endswith("reports/report.html")
+    assert ran(sh(finished, "dvc", "repro")) == []
+    training = json.loads((finished / "metrics/training/raw-then-corrected-1.json").read_text())
+    assert training["total_steps"] == 3 + 2
+
+
+def test_rows_in_are_rows_out_and_rejects(finished: Path) -> None:
+    counts = json.loads((finished / "metrics/curate/grammar.json").read_text())
+    assert counts["rows_in"] == counts["rows_out"] + sum(counts["rejects"].values())
+    flips = json.loads((finished / "metrics/correct/grammar.json").read_text())
+    assert sum(sum(row.values()) for row in flips["matrix"].values()) == flips["rows"] == counts["rows_in"]
+
+
+def status(project: Path) -> set[str]:
+    """The stages that DVC holds for changed, by name without their item."""
+    return {stage.split("@")[0] for stage in json.loads(sh(project, "dvc", "status", "--json"))}
+
+
+def _param(*keys: str, value: object) -> Callable[[Path], None]:
+    def change(project: Path) -> None:
+        def put(params: dict[str, Any]) -> None:
+            for key in keys[:-1]:
+                params = params[key]
+            params[keys[-1]] = value
+
+        edit(project / "params.yaml", put)
+
+    return change
+
+
+def _append(file: str) -> Callable[[Path], None]:
+    return lambda project: (project / file).write_text((project / file).read_text() + "\n")
+
+
+# What is changed -> the stages that see it; what follows them runs only if their outputs differ.
+AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
+    "the judge's prompt": (_append("src/nlilab/tasks/correct.md"), {"correct"}),
+    "a hypothesis prompt": (_append("src/nlilab/tasks/nli/generate/neutral.md"), {"generate"}),
+    "number of contexts": (_param("plan", "contexts", value=3), {"contexts", "report"}),
+    "an arm's size": (_param("mixtures", "raw", "sources", "grammar", value=30), {"mix", "report"}),
+    "learning rate": (_param("train", "learning_rate", value=0.01), {"train", "train-second", "report"}),
+    "second step's budget": (_param("two_step", "steps", value=5), {"train-second", "report"}),
+    "bootstrap samples": (_param("compare", "bootstrap", value=500), {"compare", "report"}),
+    "concurrency": (_param("llm", "concurrency", value=3), set()),
+    "a suite's entry": (
+        lambda project: edit(project / "conf/datasets.yaml", lambda entries: entries["tiny"].update(licence="other")),
+        {"fetch-suite"},
+    ),
+    "a generator's noise": (
+        lambda project: edit(
+            project / "conf/generators.yaml", lambda entries: entries["grammar"]["parameters"].update(noise=0.5)
+        ),
+        {"contexts", "seeds", "generate", "correct"},
+    ),
+    "code of the statistics": (_append("src/nlilab/stats.py"), {"compare"}),
+    "code of the trainer": (_append("src/nlilab/trainer.py"), {"train", "train-second", "correct"}),
+}
+
+
+@pytest.fixture(scope="module")
+def workbench(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One copy of the finished project for changes that are undone one by one."""
+    target = tmp_path_factory.mktemp("workbench") / "project"
+    shutil.copytree(finished, target, symlinks=True)
+    return target
+
+
+@pytest.mark.parametrize("what", AFFECTED)
+def test_a_change_touches_just_the_stages_that_depend_on_it(workbench: Path, what: str) -> None:
+    change, expected = AFFECTED[what]
+    change(workbench)
+    try:
+        assert status(workbench) == expected
+    finally:
+        sh(workbench, "git", "checkout", "-q", ".")
+
+
+def test_an_equal_output_stops_the_wave(project: Path) -> None:
+    _param("compare", "bootstrap", value=450)(project)
+    assert ran(sh(project, "dvc", "repro")) == ["compare", "report"]
+    _append("src/nlilab/tasks/nli/seeds.md")(project)  # a newline at the end: the same messages, the same answers
+    assert ran(sh(project, "dvc", "repro")) == ["seeds"]
+
+
+def test_imports_of_every_stage_are_its_dependencies() -> None:
+    packages = ("src/nlilab/llm", "src/nlilab/grammar", "src/nlilab/report")
+    for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
+        module = stage["cmd"].split("-m ")[1].split()[0]
+        declared = {dep for dep in stage["deps"] if dep.startswith("src/nlilab") and "/tasks/" not in dep}
+        imported = {
+            next((package for package in packages if file.startswith(package + "/")), file) for file in closure(module)
+        }
+        assert declared == imported, name
+        assert stage["desc"]
+
+
+def test_stages_only_import_downwards() -> None:
+    for file in (ROOT / "src/nlilab").rglob("*.py"):
+        text = file.read_text()
+        if file.parent.name != "stages":
+            assert "nlilab.stages" not in text, file
+        else:
+            assert "from nlilab.stages" not in text, file
+
+
+def _clone(project: Path, target: Path) -> Path:
+    sh(project, "git", "clone", "-q", str(project), str(target))
+    shutil.rmtree(target / ".dvc/cache", ignore_errors=True)
+    sh(target, "dvc", "config", "--local", "core.analytics", "false")
+    return target
+
+
+def _share(project: Path, clone: Path, url: str, *options: tuple[str, str]) -> None:
+    for folder in (project, clone):
+        sh(folder, "dvc", "remote", "add", "--local", "-d", "shared", url)
+        for key, value in options:
+            sh(folder, "dvc", "remote", "modify", "--local", "shared", key, value)
+    sh(project, "dvc", "push", "--run-cache")
+    printed = sh(clone, "dvc", "repro", "--pull")
+    assert ran(printed) == [], printed
+    assert (clone / "models/raw/1/model.safetensors").is_file()
+    assert (clone / "data/corrected/grammar.parquet").is_file()
+
+
+def test_a_clone_pulls_everything_from_a_folder_and_executes_nothing(project: Path, tmp_path: Path) -> None:
+    _share(project, _clone(project, tmp_path / "clone"), str(tmp_path / "remote"))
+
+
+@pytest.fixture
+def s3() -> Iterator[str]:
+    """An S3 server on loopback with an empty bucket `nlilab`."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    boto3.client(
+        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="y"
+    ).create_bucket(Bucket="nlilab")
+    yield url
+    server.stop()
+
+
+def test_a_clone_pulls_everything_from_s3_and_executes_nothing(project: Path, tmp_path: Path, s3: str) -> None:
+    options = [("endpointurl", s3), ("region", "us-east-1"), ("access_key_id", "x"), ("secret_access_key", "y")]
+    _share(project, _clone(project, tmp_path / "clone"), "s3://nlilab/store", *options)
+
+
+def test_experiments_run_queue_show_and_diff(project: Path) -> None:
+    sh(project, "dvc", "exp", "run", "-n", "wide", "-S", "compare.bootstrap=600")
+    sh(project, "dvc", "exp", "run", "--queue", "-n", "bold", "-S", "train.learning_rate=0.02")
+    sh(project, "dvc", "queue", "start", "-j", "1")
+    sh(project, "dvc", "queue", "logs", "-f", "bold")
+    deadline = time.monotonic() + 120
+    while "bold" not in sh(project, "dvc", "exp", "list", "--name-only"):
+        assert time.monotonic() < deadline, sh(project, "dvc", "queue", "status")
+        time.sleep(1)
+    shown = json.loads(sh(project, "dvc", "exp", "show", "--json").splitlines()[-1])
+    found = {exp["name"]: exp["revs"][0]["data"] for exp in shown[1]["experiments"]}
+    assert set(found) == {"wide", "bold"}
+    assert found["bold"]["params"]["params.yaml"]["data"]["train"]["learning_rate"] == 0.02
+    assert "raw" in found["bold"]["metrics"]["metrics/summary.json"]["data"]["accuracy"]
+    sh(project, "git", "checkout", "-q", ".")
+    diff = json.loads(sh(project, "dvc", "metrics", "diff", "--json", "--all", "wide", "bold").splitlines()[-1])
+    assert "verdicts.inconclusive" in diff["diff"]["metrics/summary.json"] if "diff" in diff else diff
+
+
+def _kill_dvc_when(project: Path, stage: str, ready: Callable[[], bool]) -> None:
+    """Start `dvc repro STAGE`, SIGKILL the dvc process alone once `ready`, and see that its stage dies with it."""
+    import psutil
+
+    process = subprocess.Popen(
+        ["dvc", "repro", stage],
+        cwd=project,
+        env=_environment(project),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not ready():
+        assert process.poll() is None and time.monotonic() < deadline, "ended before it could be killed"
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    gone, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive and gone
+
+
+def test_a_run_killed_in_generate_buys_nothing_twice(project: Path) -> None:
+    with serve() as server:
+        server.latency = 0.15
+        server.answer = lambda prompt: json.dumps({"hypothesis": "Somebody did something."})
+        entry = {
+            "provider": "openai",
+            "model": "toy",
+            "base_url": f"{server.url}/v1",
+            "structured": False,
+            "parameters": {"max_tokens": 50},
+        }
+        edit(project / "conf/generators.yaml", lambda entries: entries.update(slow=entry))
+        edit(project / "params.yaml", lambda params: params.update(generators=["grammar", "slow"]))
+        edit(project / "params.yaml", lambda params: params["llm"].update(concurrency=2))
+        _kill_dvc_when(project, "generate@slow", lambda: len(server.requests) > 20)
+        assert not (project / "data/generated/slow.parquet").exists()
+        printed = sh(project, "dvc", "repro", "generate@slow")
+    assert "60 cells -> 60 rows" in printed
+    in_flight = 2
+    assert len(set(map(json.dumps, server.requests))) == 60
+    assert 60 <= len(server.requests) <= 60 + in_flight
+
+
+def test_a_run_killed_in_train_leaves_no_half_model(project: Path) -> None:
+    _param("train", "steps", value=400)(project)
+    stage = "train@raw-1"
+    _kill_dvc_when(project, stage, lambda: not (project / "models/raw/1").exists())
+    time.sleep(0.5)
+    assert "train" in status(project)
+    assert ran(sh(project, "dvc", "repro", stage)) == [stage]
+    assert (project / "models/raw/1/model.safetensors").is_file()
+    assert "train@raw-1" not in json.loads(sh(project, "dvc", "status", "--json", stage))
+
+
+def test_a_removed_arm_stops_the_comparison_with_the_command_that_prunes(project: Path) -> None:
+    edit(
+        project / "params.yaml",
+        lambda params: params.update(arms=["raw"], models=["raw"], two_step={"starts": [], "arms": []}),
+    )
+    printed = sh(project, "dvc", "repro", fails=True)
+    assert "error:" in printed and "make prune" in printed and "Traceback" not in printed
+    assert "removed models/corrected/1" in sh(project, "nlilab", "prune")
+    sh(project, "dvc", "repro")
+    assert set(json.loads((project / "metrics/summary.json").read_text())["accuracy"]) == {"raw"}
+
+
+def test_a_suite_with_permuted_labels_stops_the_run(finished: Path, tmp_path: Path, real_data: Path) -> None:
+    """Predictions of a model that knows the task (here: gold with errors), on a suite whose labels were rotated."""
+    import numpy as np
+    import pandas as pd
+
+    from nlilab.files import write_json, write_table
+    from nlilab.sources import Dataset, fetch
+
+    source = real_data / "snli_test_a.jsonl"
+    entry = Dataset(path=str(source), sha256=sha256(source), format="jsonl", licence="x", source="y")
+    rows = fetch("snli", entry)
+    names = ["entailment", "neutral", "contradiction"]
+    right = np.eye(3)[[names.index(label) for label in rows["label"]]] * 0.4 + 0.2
+    random = np.random.default_rng(0).dirichlet([1, 1, 1], len(rows))
+    rotated = rows.assign(label=[names[(names.index(label) + 1) % 3] for label in rows["label"]])
+    table = rows[["id"]].assign(suite="snli", **dict(zip(names, (right + random).T, strict=True)))
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params |= {"suites": ["snli"], "models": ["raw"], "arms": ["raw"], "two_step": {}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    for suite, fails in ((rows, False), (rotated, True)):
+        write_table(tmp_path / "suites/snli.parquet", pd.DataFrame(suite))
+        write_table(tmp_path / "predictions/raw-1.parquet", table)
+        write_json(tmp_path / "cards/snli.json", {"adversarial": False})
+        printed = sh(
+            tmp_path,
+            *(sys.executable, "-m", "nlilab.stages.score", "predictions", "suites", "cards", "scores.json", "rows"),
+            fails=fails,
+            PYTHONPATH=str(ROOT / "src"),
+        )
+    assert "error: suite 'snli': its labels look permuted" in printed and "Traceback" not in printed
