@@ -154,7 +154,7 @@ def _quiet() -> Iterator[None]:
 
 def _checked(tokenizer: PreTrainedTokenizerBase, place: str) -> PreTrainedTokenizerBase:
     """Give a decoder's tokenizer a padding token; refuse a folder whose vocabulary is empty."""
-    if tokenizer is None or len(tokenizer) < 2:
+    if tokenizer is None or len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise UserError(f"{place} has no tokenizer: add its tokenizer files, or name a model that has them")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -1,0 +1,135 @@
+"""The small model: the same bytes twice, order and batches that do not matter, and models that cannot be used."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nlilab.classifier import load_trained, predict
+from nlilab.errors import UserError
+from nlilab.files import sha256, write_text
+from nlilab.schema import THREE_WAY
+from nlilab.trainer import out_of_fold, train
+from nlilab.training import TrainSettings
+
+WORDS = {"entailment": "yes", "neutral": "maybe", "contradiction": "no"}
+
+
+def toy(count: int) -> pd.DataFrame:
+    """Rows whose hypothesis names the label: a model that learns at all learns this."""
+    labels = [THREE_WAY[number % 3] for number in range(count)]
+    return pd.DataFrame(
+        {
+            "premise": [f"sentence {'word ' * (number % 7)}" for number in range(count)],
+            "hypothesis": [f"{WORDS[label]} {WORDS[label]}" for label in labels],
+            "label": labels,
+            "group": [f"g{number % 10}" for number in range(count)],
+        }
+    )
+
+
+@pytest.fixture
+def settings(tiny_encoder: Path) -> TrainSettings:
+    return TrainSettings(model=str(tiny_encoder), steps=60, batch_size=16, learning_rate=0.01)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("model")
+    settings = TrainSettings(model=str(tiny_encoder), steps=60, batch_size=16, learning_rate=0.01)
+    train(toy(120), settings, 1, out)
+    return out
+
+
+def test_training_learns_reports_its_budget_and_gives_the_same_bytes(settings: TrainSettings, tmp_path: Path) -> None:
+    steps: list[float] = []
+    first = train(toy(120), settings, 1, tmp_path / "a", report=lambda done, total: steps.append(done / total))
+    second = train(toy(120), settings, 1, tmp_path / "b")
+    third = train(toy(120), settings, 2, tmp_path / "c")
+    assert steps[-1] == 1 and len(steps) == 60
+    assert (first.steps, first.examples, first.epochs) == (60, 120, 8.0)
+    assert first.losses == second.losses != third.losses
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert "model.safetensors" in files and not [name for name in files if name.endswith((".bin", ".pt", ".pkl"))]
+    for name in files:
+        assert sha256(tmp_path / "a" / name) == sha256(tmp_path / "b" / name), name
+    assert sha256(tmp_path / "a/model.safetensors") != sha256(tmp_path / "c/model.safetensors")
+    found = predict(tmp_path / "a", toy(30), 8, 64)
+    assert (np.array(THREE_WAY)[found.argmax(axis=1)] == toy(30)["label"]).mean() > 0.9
+
+
+def test_two_step_training_goes_on_from_the_first_model(settings: TrainSettings, trained: Path, tmp_path: Path) -> None:
+    one = settings.model_copy(update={"steps": 1})
+    fresh = train(toy(120), one, 1, tmp_path / "fresh")
+    further = train(toy(120), one, 1, tmp_path / "further", start=trained)
+    assert further.losses[0]["loss"] < 0.5 < fresh.losses[0]["loss"]
+
+
+def test_predictions_keep_the_order_of_rows_whatever_the_batches(trained: Path) -> None:
+    rows = toy(50)
+    whole = predict(trained, rows, 50, 64)
+    order = np.random.default_rng(0).permutation(50)
+    shuffled = predict(trained, rows.iloc[order], 7, 64)
+    assert np.allclose(whole[order], shuffled, atol=2e-2)  # bf16 rounds by batch shape where the machine has it
+    assert np.allclose(whole.sum(axis=1), 1, atol=1e-5)
+
+
+def test_long_rows_are_cut_and_counted(settings: TrainSettings, tmp_path: Path) -> None:
+    rows = toy(12).assign(premise="word " * 300)
+    short = settings.model_copy(update={"steps": 1, "max_length": 32})
+    assert train(rows, short, 1, tmp_path / "m").truncated == 12
+    assert predict(tmp_path / "m", rows, 4, 32).shape == (12, 3)
+
+
+def test_out_of_fold_never_sees_its_own_group(settings: TrainSettings) -> None:
+    found = out_of_fold(toy(90), settings.model_copy(update={"steps": 40}), 2, 0)
+    assert (np.array(THREE_WAY)[found.argmax(axis=1)] == toy(90)["label"]).mean() > 0.8
+    # A premise that says nothing about the label: chance.
+    blind = out_of_fold(toy(90), settings.model_copy(update={"steps": 10}), 2, 0, view="premise")
+    assert (np.array(THREE_WAY)[blind.argmax(axis=1)] == toy(90)["label"]).mean() < 0.6
+    with pytest.raises(UserError, match="20 folds need at least as many groups, got 10"):
+        out_of_fold(toy(90), settings, 20, 0)
+
+
+def test_models_that_cannot_be_used_are_named(
+    settings: TrainSettings, tiny_encoder: Path, trained: Path, tmp_path: Path
+) -> None:
+    def start(model: str) -> None:
+        train(toy(12), settings.model_copy(update={"model": model, "steps": 1}), 1, tmp_path / "out")
+
+    with pytest.raises(UserError, match="cannot load the model no/such-model"):
+        start("no/such-model")
+    with pytest.raises(UserError, match="no package 'nopackage' that carries a model"):
+        start("package:nopackage")
+    without = tmp_path / "without-tokenizer"
+    shutil.copytree(tiny_encoder, without)
+    for path in without.glob("*token*"):
+        path.unlink()
+    with pytest.raises(UserError, match="without-tokenizer"):
+        start(str(without))
+    headless = tmp_path / "headless"
+    shutil.copytree(tiny_encoder, headless)
+    with pytest.raises(UserError, match="has no trained classification head"):
+        load_trained(headless)
+    speech = tmp_path / "speech"
+    shutil.copytree(tiny_encoder, speech)
+    write_text(speech / "config.json", '{"model_type": "vits"}')
+    with pytest.raises(UserError, match=r"cannot load the model .*speech"):
+        start(str(speech))
+    with pytest.raises(UserError, match=r"no model in .*: run `dvc repro`"):
+        load_trained(tmp_path / "nowhere")
+
+
+def test_a_stage_prints_one_line_for_a_users_mistake(tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent
+    shutil.copytree(root / "conf", tmp_path / "conf")
+    command = [sys.executable, "-m", "nlilab.stages.fetch", "hand", "out.parquet", "card.json"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(root / "src")}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("error: unknown dataset 'hand'") and done.stderr.count("\n") == 1

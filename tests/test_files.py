@@ -1,0 +1,62 @@
+"""Files are written whole or not at all, with the same bytes for the same content."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nlilab.errors import UserError
+from nlilab.files import read_json, read_table, refuse_strays, sha256, write_json, write_jsonl, write_table, write_text
+
+
+def test_tables_come_back_and_have_the_same_bytes(tmp_path: Path) -> None:
+    table = pd.DataFrame({"id": ["a", "b"], "text": ["ü \u202e", None], "n": [1, 2]})
+    write_table(tmp_path / "one.parquet", table)
+    write_table(tmp_path / "two.parquet", table.set_index(pd.Index([5, 7])))
+    assert sha256(tmp_path / "one.parquet") == sha256(tmp_path / "two.parquet")
+    assert read_table(tmp_path / "one.parquet")["n"].tolist() == [1, 2]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"b": 1, "a": 2})
+    assert path.read_text() == '{\n  "a": 2,\n  "b": 1\n}\n'
+    with pytest.raises(TypeError):
+        write_jsonl(path, [{"fine": 1}, {"bad": object()}])
+    assert read_json(path) == {"a": 2, "b": 1}
+    assert os.listdir(tmp_path) == ["x.json"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB; needs the right to mount."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_one_clear_line_and_nothing_is_lost(small_disk: Path) -> None:
+    write_text(small_disk / "kept.txt", "old")
+    with pytest.raises(UserError, match=r"disk full while writing .*kept.txt: nothing half-written was left"):
+        write_text(small_disk / "kept.txt", "x" * 200_000)
+    assert (small_disk / "kept.txt").read_text() == "old"
+    assert os.listdir(small_disk) == ["kept.txt"]
+
+
+def test_missing_binary_and_stray_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is missing: run `dvc repro`"):
+        read_table(tmp_path / "none.parquet")
+    (tmp_path / "x.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="is not a UTF-8 text file"):
+        read_json(tmp_path / "x.json")
+    with pytest.raises(UserError, match=r"holds x.json, which params.yaml no longer names.*make prune"):
+        refuse_strays(tmp_path, set())
