@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from nlilab.answers import read_fields
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
@@ -51,6 +52,10 @@ def main() -> None:
         rate = len(answers) / (time.perf_counter() - start)
         print(f"read hits through the client: {rate:8,.0f} responses/s ({len(answers)} responses, bar 20,000/s)")
         store.close()
+    texts = [f'Sure!\n```json\n{{"hypothesis": "Row {number} is read."}}\n```' for number in range(count)]
+    start = time.perf_counter()
+    found = [read_fields(text, ["hypothesis"]) for text in texts]
+    print(f"parse fenced answers: {len(found) / (time.perf_counter() - start):8,.0f} responses/s (bar 20,000/s)")
 
 
 if __name__ == "__main__":
