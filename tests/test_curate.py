@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nlilab.curate import Curated, CurateSettings, curate, normalise
+from nlilab.curate import Curated, CurateSettings, curate
 from nlilab.errors import UserError
+from nlilab.similar import normalise
 
 PLAIN = CurateSettings(min_words=1, dev_share=0.0)
 LONG = "a man in a red shirt plays an old guitar on the stage while many people listen to him in silence"

@@ -10,14 +10,9 @@ Definitions (sentences are compared after `normalise`; a row's place among equal
   more (shorter ones, "A man is sleeping.", collide by chance); a sentence with at least `leakage_containment` of its
   word 8-grams in one sentence of a suite; a sentence of 8 words or more, or a pair, with Jaccard >= `leakage_jaccard`.
 
-Candidates for Jaccard come from an LSH forest of MinHashes (Bawa et al. 2005; b-bit signatures, Li & Koenig 2010), and
-each is verified with the exact Jaccard. A row is compared with a bounded number of neighbours per tree, nearest first,
-so thousands of rows made from one template cost linear time.
+What is alike is found by `nlilab.similar`.
 """
 
-import hashlib
-import unicodedata
-from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,17 +23,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nlilab.errors import UserError
+from nlilab.similar import CHUNK, GRAM, TREES, Hashes, Ints, Texts, alike, mix, nearest, sign, stable, tree_keys
 
-Ints = NDArray[np.int64]
-Hashes = NDArray[np.uint64]
 Progress = Callable[[str, int, int], None]  # step, rows done, rows in all
 
-GRAM = 8  # words: sentences of NLI have 8-14, so 13-grams would see nothing
-TREES, DEPTH = 16, 4  # at Jaccard 0.8 a pair is found with probability 1 - (1 - 0.8**4)**16 = 0.9998
-HASHES = TREES * DEPTH
-SUITE_NEIGHBOURS, ROW_NEIGHBOURS = 16, 4  # per tree; the row's own table is searched again until nothing more is found
 POSTINGS = 8  # sentences of a suite looked at for one 8-gram: one that occurs in more is a template's
-CHUNK = 4096  # documents at a time: their shingles stay in the processor's cache
 LENGTH_BINS = (4, 6, 8, 10, 13, 17, 25)  # a hypothesis of up to so many words; the rest are one bin more
 
 
@@ -132,204 +121,6 @@ def _sorted_out(rows: pd.DataFrame, by_id: Ints, work: "_Work") -> Curated:
     return Curated(kept, rejects.reset_index(drop=True))
 
 
-# --- text ---
-
-
-class _Folding(dict[int, str]):
-    """What becomes of a character: punctuation, blanks and control characters a space, invisible ones nothing."""
-
-    def __missing__(self, code: int) -> str:
-        category = unicodedata.category(chr(code))
-        folded = "" if category == "Cf" else " " if category[0] in "PZ" or category in ("Cc", "Sk") else chr(code)
-        self[code] = folded
-        return folded
-
-
-_FOLDING = _Folding()
-
-
-def normalise(text: str) -> str:
-    """NFKC, case folded, punctuation and blanks folded to single spaces; currency, maths and other symbols stay."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return " ".join(text.casefold().translate(_FOLDING).split())
-
-
-def _stable(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
-
-
-def _mix(values: Hashes) -> Hashes:
-    """Spread 64 bits over 64 bits (MurmurHash3's finaliser)."""
-    values = (values ^ (values >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-    values = (values ^ (values >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-    return values ^ (values >> np.uint64(33))
-
-
-class _Texts:
-    """Every distinct normalised sentence once, as word numbers in one long array: begin, words, end, begin ..."""
-
-    def __init__(self) -> None:
-        self.number: dict[str, int] = {}
-        self._vocabulary = {"": 0, " ": 1}  # begin and end: no word is empty or blank
-        self._words = array("i")
-        self._length = array("i")
-
-    def add(self, column: Iterable[object]) -> Ints:
-        """The sentences' numbers; what is no text counts as an empty one."""
-        texts = (normalise(text) if isinstance(text, str) else "" for text in column)
-        return np.fromiter(map(self._add, texts), dtype=np.int64)
-
-    def _add(self, text: str) -> int:
-        number = self.number.setdefault(text, len(self.number))
-        if number == len(self._length):
-            words = text.split()
-            self._words.append(0)
-            for word in words:
-                self._words.append(self._vocabulary.setdefault(word, len(self._vocabulary)))
-            self._words.append(1)
-            self._length.append(len(words))
-        return number
-
-    def finish(self) -> None:
-        """Turn what was added into arrays; nothing is added afterwards."""
-        self.words = np.frombuffer(self._words, dtype=np.int32) if self._words else np.zeros(0, np.int32)
-        self.length = np.array(self._length, dtype=np.int64)
-        self.start = np.cumsum(self.length + 2) - (self.length + 2)
-        self.hashes = np.array([_stable(word) for word in self._vocabulary], dtype=np.uint64)
-
-    def shingles(self, documents: Ints) -> tuple[Hashes, Ints]:
-        """Hashes of the words and word pairs of documents [n, fields] of sentences, and where each document starts."""
-        sentences = documents.ravel()
-        size = 2 * self.length[sentences] + 1  # n words and n + 1 pairs, begin and end included
-        starts = np.cumsum(size) - size
-        offset = np.arange(int(size.sum())) - np.repeat(starts, size)
-        place = np.repeat(self.start[sentences], size) + ((offset + 1) >> 1)  # even offsets are pairs, odd ones words
-        word, after = self.hashes[self.words[place]], self.hashes[self.words[place + 1]]
-        tag = np.arange(len(sentences), dtype=np.uint64) % np.uint64(documents.shape[1])
-        field = np.repeat(tag * np.uint64(0x9E3779B97F4A7C15), size)
-        pair = after * np.uint64(0xD6E8FEB86659FD93) + np.uint64(1)
-        return _mix(word + field + np.where(offset & 1, np.uint64(0), pair)), starts[:: documents.shape[1]]
-
-    def grams(self, sentences: Ints) -> tuple[Hashes, Ints]:
-        """Hashes of all word 8-grams of the sentences, and the place in `sentences` that each comes from."""
-        size = np.maximum(self.length[sentences] - GRAM + 1, 0)
-        owner = np.repeat(np.arange(len(sentences)), size)
-        offset = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
-        place = self.start[sentences][owner] + 1 + offset
-        gram = np.zeros(len(place), dtype=np.uint64)
-        for ahead in range(GRAM):
-            gram = _mix(gram * np.uint64(3) + self.hashes[self.words[place + ahead]])
-        return gram, owner
-
-
-# --- similarity ---
-
-
-def _signatures(texts: _Texts, documents: Ints, tell: Callable[[int], None]) -> NDArray[np.uint8]:
-    """[n, 64] MinHashes of one byte each."""
-    found = np.empty((len(documents), HASHES), dtype=np.uint8)
-    random = (_mix(np.arange(1, 2 * HASHES + 1, dtype=np.uint64)) >> np.uint64(32)).astype(np.uint32)
-    for begin in range(0, len(documents), CHUNK):
-        hashes, starts = texts.shingles(documents[begin : begin + CHUNK])
-        short = (hashes >> np.uint64(32)).astype(np.uint32)
-        for k in range(HASHES):
-            smallest = np.minimum.reduceat(short * (random[k] | np.uint32(1)) + random[HASHES + k], starts)
-            found[begin : begin + CHUNK, k] = (smallest * np.uint32(0x9E3779B1)) >> np.uint32(24)
-        tell(min(begin + CHUNK, len(documents)))
-    return found
-
-
-def _keys(signatures: NDArray[np.uint8], tree: int) -> Hashes:
-    """A tree's sort keys: its own 4 MinHashes, then the next tree's: the most alike of a bucket lie side by side."""
-    columns = (DEPTH * tree + np.arange(8)) % HASHES
-    keys: Hashes = np.ascontiguousarray(signatures[:, columns]).view(">u8").ravel().astype(np.uint64)
-    return keys
-
-
-LOW = np.uint64(0xFFFFFFFF)  # the half of a key that only orders a bucket
-
-
-def _likely(left: NDArray[np.uint8], right: NDArray[np.uint8], a: Ints, b: Ints, threshold: float) -> NDArray[np.bool_]:
-    """Whether left[a] and right[b] agree in as many MinHashes as the threshold lets expect, less 3.5 deviations."""
-    least = HASHES * threshold - 3.5 * (HASHES * threshold * (1 - threshold)) ** 0.5
-    found = np.empty(len(a), dtype=bool)
-    for begin in range(0, len(a), CHUNK):
-        part = slice(begin, begin + CHUNK)
-        found[part] = np.count_nonzero(left[a[part]] == right[b[part]], axis=1) >= least
-    return found
-
-
-def _jaccard(texts: _Texts, left: Ints, right: Ints) -> NDArray[np.float64]:
-    """The exact Jaccard of left[i] and right[i], documents [n, fields], over sets of shingles."""
-    found = np.empty(len(left))
-    for begin in range(0, len(left), CHUNK):
-        size = min(CHUNK, len(left) - begin)
-        a, b = (_sets(texts, documents[begin : begin + size]) for documents in (left, right))
-        both = np.intersect1d(a, b, assume_unique=True)
-        in_a, in_b, in_both = (np.bincount((s >> OWNER).astype(np.int64), minlength=size) for s in (a, b, both))
-        found[begin : begin + size] = in_both / (in_a + in_b - in_both)
-    return found
-
-
-OWNER = np.uint64(44)  # bits of a shingle's hash below the number of its document
-
-
-def _sets(texts: _Texts, documents: Ints) -> Hashes:
-    """The documents' shingles, each once in a document, sorted by document."""
-    hashes, starts = texts.shingles(documents)
-    document = np.repeat(np.arange(len(documents), dtype=np.uint64), np.diff(np.append(starts, len(hashes))))
-    found: Hashes = np.sort((document << OWNER) | (hashes >> np.uint64(64 - 44)))  # ten times as fast as np.unique here
-    distinct: Hashes = found[np.append(True, found[1:] != found[:-1])]
-    return distinct
-
-
-def _nearest(
-    texts: _Texts, rows: Ints, others: Ints, threshold: float, tell: Callable[[int], None]
-) -> tuple[Ints, NDArray[np.float64]]:
-    """For each of `rows` the number of one of `others` with Jaccard >= threshold, or -1, and that Jaccard."""
-    match, value = np.full(len(rows), -1, dtype=np.int64), np.zeros(len(rows))
-    if not len(rows) or not len(others):
-        return match, value
-    theirs, ours = _signatures(texts, others, lambda done: None), _signatures(texts, rows, tell)
-    for tree in range(TREES):
-        keys = _keys(theirs, tree)
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        seeking = np.flatnonzero(match < 0)
-        key = _keys(ours[seeking], tree)
-        first, last = np.searchsorted(keys, key & ~LOW), np.searchsorted(keys, key | LOW, side="right")
-        middle = np.searchsorted(keys, key) - SUITE_NEIGHBOURS // 2
-        first = np.maximum(first, np.minimum(middle, last - SUITE_NEIGHBOURS))
-        for step in range(SUITE_NEIGHBOURS):
-            near = np.flatnonzero((first + step < last) & (match[seeking] < 0))
-            a, b = seeking[near], order[first[near] + step]
-            likely = _likely(ours, theirs, a, b, threshold)
-            a, b = a[likely], b[likely]
-            exact = _jaccard(texts, rows[a], others[b])
-            sure = exact >= threshold
-            match[a[sure]], value[a[sure]] = b[sure], exact[sure]
-    return match, value
-
-
-def _alike(
-    texts: _Texts, documents: Ints, group: Ints, keys: Hashes, signatures: NDArray[np.uint8], threshold: float
-) -> tuple[Ints, NDArray[np.float64]]:
-    """Pairs [n, 2] (later, earlier), sorted, of neighbours in tree and group with Jaccard >= threshold, and these."""
-    order = np.lexsort((keys, group))
-    bucket = np.column_stack((group[order].astype(np.uint64), keys[order] & ~LOW))
-    pairs: list[Ints] = []
-    for step in range(1, ROW_NEIGHBOURS + 1):
-        same = np.flatnonzero((bucket[step:] == bucket[:-step]).all(axis=1))
-        a, b = order[same + step], order[same]
-        likely = _likely(signatures, signatures, a, b, threshold)
-        pairs.append(np.column_stack((np.maximum(a, b), np.minimum(a, b)))[likely])
-    found = np.concatenate(pairs)
-    found = found[np.lexsort((found[:, 1], found[:, 0]))]
-    value = _jaccard(texts, documents[found[:, 0]], documents[found[:, 1]])
-    return found[value >= threshold], value[value >= threshold]
-
-
 # --- steps: each takes the rows that are left and rejects some of them ---
 
 
@@ -344,7 +135,7 @@ class _Work:
     names: list[str]  # of the labels
     suite: Ints  # [n, 2] premise and hypothesis of every suite's rows
     suite_ids: list[str]
-    texts: _Texts
+    texts: Texts
     settings: CurateSettings
     progress: Progress
     reason: NDArray[Any]
@@ -360,7 +151,7 @@ class _Work:
         progress: Progress,
     ) -> "_Work":
         """Number the sentences and labels of rows and suites."""
-        texts = _Texts()
+        texts = Texts()
         premise, hypothesis = texts.add(rows["premise"]), texts.add(rows["hypothesis"])
         suite_parts, suite_ids = [np.zeros((0, 2), dtype=np.int64)], list[str]()
         for name in sorted(suites):
@@ -445,12 +236,12 @@ def _near_duplicates(work: _Work) -> None:
     several = np.bincount(group)[group] > 1 if len(rows) else np.zeros(0, dtype=bool)
     rows, group = rows[several], group[several]
     premises, threshold = work.premise[rows, None], work.settings.near_duplicate
-    signatures = _signatures(work.texts, premises, work.teller("near duplicates", len(rows)))
+    signatures = sign(work.texts, premises, work.teller("near duplicates", len(rows)))
     stays, tree, quiet = np.ones(len(rows), dtype=bool), 0, 0
     while quiet < TREES:  # what hid behind a crowd comes into sight once the crowd is gone: on until no tree finds more
         left = np.flatnonzero(stays)
         theirs = signatures[left]
-        pairs, values = _alike(work.texts, premises[left], group[left], _keys(theirs, tree), theirs, threshold)
+        pairs, values = alike(work.texts, premises[left], group[left], tree_keys(theirs, tree), theirs, threshold)
         fate: dict[int, tuple[int, float]] = {}
         for later, earlier, value in zip(*left[pairs].T.tolist(), values.tolist(), strict=True):
             if later not in fate and earlier not in fate:  # sorted by `later`: the fate of `earlier` is already known
@@ -520,7 +311,7 @@ def _leaks_grams(work: _Work) -> None:
     _reject_sentences(work, "leak_grams", sentences, owner, share)
 
 
-def _sharing_most(texts: _Texts, sentences: Ints, grams: Hashes, source: Ints, sources: int) -> tuple[Ints, Ints]:
+def _sharing_most(texts: Texts, sentences: Ints, grams: Hashes, source: Ints, sources: int) -> tuple[Ints, Ints]:
     """The places of sentences that have some of the (sorted) grams, and each one's source with most of them."""
     ours, place = texts.grams(sentences)
     at = np.searchsorted(grams, ours)
@@ -535,10 +326,10 @@ def _sharing_most(texts: _Texts, sentences: Ints, grams: Hashes, source: Ints, s
     return sharing, pairs[start] % max(sources, 1)
 
 
-def _contained(texts: _Texts, sentences: Ints, others: Ints) -> NDArray[np.float64]:
+def _contained(texts: Texts, sentences: Ints, others: Ints) -> NDArray[np.float64]:
     """The share of the 8-grams of sentences[i] that are in others[i]."""
     (ours, place), (theirs, other) = texts.grams(sentences), texts.grams(others)
-    ours, theirs = _mix(ours + place.astype(np.uint64)), _mix(theirs + other.astype(np.uint64))
+    ours, theirs = mix(ours + place.astype(np.uint64)), mix(theirs + other.astype(np.uint64))
     common: NDArray[np.float64] = np.bincount(place[np.isin(ours, theirs)], minlength=len(sentences)).astype(float)
     return common / np.bincount(place, minlength=len(sentences))
 
@@ -549,12 +340,12 @@ def _leaks_near(work: _Work) -> None:
     theirs, first = np.unique(work.suite, return_index=True)
     sentences = _long_sentences(work)
     tell = work.teller("near leaks, sentences", len(sentences))
-    match, value = _nearest(work.texts, sentences[:, None], theirs[:, None], threshold, tell)
+    match, value = nearest(work.texts, sentences[:, None], theirs[:, None], threshold, tell)
     owner = np.where(match >= 0, first[match] // 2 if len(first) else -1, -1)
     _reject_sentences(work, "leak_near_sentence", sentences, owner, value)
     rows = work.left
     tell = work.teller("near leaks, pairs", len(rows))
-    match, value = _nearest(work.texts, work.pairs(rows), work.suite, threshold, tell)
+    match, value = nearest(work.texts, work.pairs(rows), work.suite, threshold, tell)
     found = np.flatnonzero(match >= 0)
     work.reject(rows[found], "leak_near_pair", (f"{work.suite_ids[match[at]]} {value[at]:.3f}" for at in found))
 
@@ -585,7 +376,7 @@ def _cap(work: _Work, rows: Ints, ratio: float | None, reason: str, where: str) 
     for label in present[counts[present] > cap]:
         those = rows[work.label[rows] == label]
         salt = f"{work.settings.seed}\x1f{reason}\x1f"
-        rank = np.array([_stable(salt + row) for row in work.ids[those]], dtype=np.uint64)
+        rank = np.array([stable(salt + row) for row in work.ids[those]], dtype=np.uint64)
         over = those[np.lexsort((those, rank))[cap:]]
         work.reject(over, reason, [f"{work.names[label]}: {len(those)} rows, at most {cap}{where}"] * len(over))
 
@@ -593,5 +384,5 @@ def _cap(work: _Work, rows: Ints, ratio: float | None, reason: str, where: str) 
 def _splits(work: _Work) -> list[str]:
     """train or dev by a hash of seed and premise: rows added later move no old one, and no premise is in both."""
     bound, texts = int(work.settings.dev_share * 2**64), list(work.texts.number)
-    dev = {p: _stable(f"{work.settings.seed}\x1f{texts[p]}") < bound for p in np.unique(work.premise).tolist()}
+    dev = {p: stable(f"{work.settings.seed}\x1f{texts[p]}") < bound for p in np.unique(work.premise).tolist()}
     return ["dev" if dev[premise] else "train" for premise in work.premise.tolist()]
