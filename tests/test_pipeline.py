@@ -120,6 +120,14 @@ def project(finished: Path, tmp_path: Path) -> Path:
     return target
 
 
+@pytest.fixture(scope="module")
+def workbench(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One copy of the finished project for changes that are undone one by one."""
+    target = tmp_path_factory.mktemp("workbench") / "project"
+    shutil.copytree(finished, target, symlinks=True)
+    return target
+
+
 def test_a_finished_run_has_its_tables_and_does_nothing_twice(finished: Path) -> None:
     summary = json.loads((finished / "metrics/summary.json").read_text())
     assert set(summary["accuracy"]) == set(LIGHT["models"])
@@ -136,6 +144,24 @@ def test_rows_in_are_rows_out_and_rejects(finished: Path) -> None:
     assert counts["rows_in"] == counts["rows_out"] + sum(counts["rejects"].values())
     flips = json.loads((finished / "metrics/correct/grammar.json").read_text())
     assert sum(sum(row.values()) for row in flips["matrix"].values()) == flips["rows"] == counts["rows_in"]
+
+
+@pytest.mark.parametrize("method", ["confident", "both", "none"])
+def test_labels_are_corrected_by_any_method(workbench: Path, tiny_encoder: Path, method: str) -> None:
+    classifier = {"model": str(tiny_encoder), "steps": 3, "learning_rate": 0.01}
+
+    def put(params: dict[str, Any]) -> None:
+        params["correct"] |= {"method": method, "folds": 2, "classifier": classifier}
+
+    edit(workbench / "params.yaml", put)
+    try:
+        assert ran(sh(workbench, "dvc", "repro", "correct@grammar")) == ["correct@grammar"]
+        flips = json.loads((workbench / "metrics/correct/grammar.json").read_text())
+        assert sum(flips["verdicts"].values()) == flips["rows"] == 60
+        assert (flips["verdicts"]["kept"] == 60) == (method == "none")
+    finally:
+        sh(workbench, "git", "checkout", "-q", ".")
+        sh(workbench, "dvc", "checkout", "-q")
 
 
 def status(project: Path) -> set[str]:
@@ -182,14 +208,6 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "code of the statistics": (_append("src/nlilab/stats.py"), {"compare"}),
     "code of the trainer": (_append("src/nlilab/trainer.py"), {"train", "train-second", "correct"}),
 }
-
-
-@pytest.fixture(scope="module")
-def workbench(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One copy of the finished project for changes that are undone one by one."""
-    target = tmp_path_factory.mktemp("workbench") / "project"
-    shutil.copytree(finished, target, symlinks=True)
-    return target
 
 
 @pytest.mark.parametrize("what", AFFECTED)
@@ -306,14 +324,18 @@ def _kill_dvc_when(project: Path, stage: str, ready: Callable[[], bool]) -> None
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while not ready():
+    children: list[psutil.Process] = []
+    while not (children and ready()):
         assert process.poll() is None and time.monotonic() < deadline, "ended before it could be killed"
         time.sleep(0.02)
-    children = psutil.Process(process.pid).children(recursive=True)
+        family = psutil.Process(process.pid).children(recursive=True)
+        children = [child for child in family if any("nlilab.stages" in word for word in child.cmdline())]
     process.send_signal(signal.SIGKILL)
     process.wait()
-    gone, alive = psutil.wait_procs(children, timeout=20)
-    assert not alive and gone
+    deadline = time.monotonic() + 20
+    while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
+        assert time.monotonic() < deadline, "the stage outlived its pipeline"
+        time.sleep(0.1)
 
 
 def test_a_run_killed_in_generate_buys_nothing_twice(project: Path) -> None:
@@ -340,10 +362,11 @@ def test_a_run_killed_in_generate_buys_nothing_twice(project: Path) -> None:
 
 
 def test_a_run_killed_in_train_leaves_no_half_model(project: Path) -> None:
-    _param("train", "steps", value=400)(project)
+    _param("train", "steps", value=600)(project)
     stage = "train@raw-1"
-    _kill_dvc_when(project, stage, lambda: not (project / "models/raw/1").exists())
-    time.sleep(0.5)
+    started = time.monotonic()
+    _kill_dvc_when(project, stage, lambda: time.monotonic() - started > 4)
+    assert not (project / "models/raw/1/model.safetensors").exists()
     assert "train" in status(project)
     assert ran(sh(project, "dvc", "repro", stage)) == [stage]
     assert (project / "models/raw/1/model.safetensors").is_file()
