@@ -67,7 +67,7 @@ def _ancestors() -> list[psutil.Process]:
         chain.append(process)
         if any(Path(word).name == "dvc" for word in process.cmdline()):
             return chain
-    return []
+    raise UserError("the pipeline that started this stage has ended; run `dvc repro` again")
 
 
 def _die_with_parents(ancestors: list[psutil.Process]) -> None:

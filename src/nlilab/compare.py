@@ -57,7 +57,8 @@ def suite_from_rows(name: str, rows: pd.DataFrame, models: list[str], seeds: lis
 def compare(suites: list[Suite], settings: CompareSettings, steps: Mapping[str, int]) -> dict[str, Any]:
     """Accuracy with intervals for every model, and a record for every pair of models on every suite.
 
-    The family that Holm corrects is all pairs x suites. `steps` are the optimiser steps behind each model: a pair
+    A pair asks: does the model that is named later differ from its baseline, the one named before it? The family
+    that Holm corrects is all pairs x suites. `steps` are the optimiser steps behind each model: a pair
     with unequal budgets is compared but marked.
     """
     models = list(suites[0].correct)
@@ -70,11 +71,11 @@ def compare(suites: list[Suite], settings: CompareSettings, steps: Mapping[str, 
         samples = _samples(suite, everything, settings)
         accuracy[suite.name] = {model: _accuracy(suite.correct[model], samples[model], settings) for model in models}
         classes = {label: _samples(suite, suite.gold == label, settings) for label in sorted(set(suite.gold))}
-        for better, than in pairs:
-            record = _pair(suite, better, than, samples, settings)
-            record["equal_steps"] = steps[better] == steps[than]
+        for baseline, model in pairs:
+            record = _pair(suite, model, baseline, samples, settings)
+            record["equal_steps"] = steps[model] == steps[baseline]
             record["classes"] = {
-                label: _difference(suite, suite.gold == label, better, than, part, settings)
+                label: _difference(suite, suite.gold == label, model, baseline, part, settings)
                 for label, part in classes.items()
             }
             records.append(record)
@@ -118,28 +119,28 @@ def _accuracy(correct: Bools, samples: Floats, settings: CompareSettings) -> dic
 
 
 def _difference(
-    suite: Suite, mask: Bools, better: str, than: str, samples: Mapping[str, Floats], settings: CompareSettings
+    suite: Suite, mask: Bools, model: str, baseline: str, samples: Mapping[str, Floats], settings: CompareSettings
 ) -> dict[str, Any]:
-    point = float(suite.correct[better][:, mask].mean() - suite.correct[than][:, mask].mean())
-    found = stats.interval(point, samples[better] - samples[than], settings.confidence)
+    point = float(suite.correct[model][:, mask].mean() - suite.correct[baseline][:, mask].mean())
+    found = stats.interval(point, samples[model] - samples[baseline], settings.confidence)
     return {"difference": found.point, "low": found.low, "high": found.high, "rows": int(mask.sum())}
 
 
 def _pair(
-    suite: Suite, better: str, than: str, samples: Mapping[str, Floats], settings: CompareSettings
+    suite: Suite, model: str, baseline: str, samples: Mapping[str, Floats], settings: CompareSettings
 ) -> dict[str, Any]:
-    a, b = suite.correct[better], suite.correct[than]
-    gap = samples[better] - samples[than]
-    found = stats.interval(float(a.mean() - b.mean()), gap, settings.confidence)
+    after, before = suite.correct[model], suite.correct[baseline]
+    gap = samples[model] - samples[baseline]
+    found = stats.interval(float(after.mean() - before.mean()), gap, settings.confidence)
     # Models of equal seed number stand side by side, row by row; counts are summed over the seeds.
-    change = transitions(b.ravel(), a.ravel())
-    each = [transitions(before, after) for before, after in zip(b, a, strict=True)]
+    change = transitions(before.ravel(), after.ravel())
+    each = [transitions(one, other) for one, other in zip(before, after, strict=True)]
     return {
-        "a": better,
-        "b": than,
+        "model": model,
+        "baseline": baseline,
         "suite": suite.name,
         "rows": len(suite.gold),
-        "seeds": len(a),
+        "seeds": len(after),
         **{key: value for key, value in asdict(found).items() if key != "point"},
         "difference": found.point,
         "p": stats.bootstrap_p(gap),
@@ -157,7 +158,7 @@ def _add_slices(suite: Suite, records: list[dict[str, Any]], settings: CompareSe
             continue
         samples = _samples(suite, mask, settings)
         for record in records:
-            part = _difference(suite, mask, record["a"], record["b"], samples, settings)
+            part = _difference(suite, mask, record["model"], record["baseline"], samples, settings)
             record.setdefault("slices", {})[name] = part
 
 

@@ -1,4 +1,4 @@
-"""What the report says: the small metrics files of this run, read once, and pairs turned the way people ask."""
+"""What the report says: the small metrics files of this run, read once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,11 @@ from nlilab.params import PARAMS, Run, read_yaml, run_settings
 from nlilab.schema import NON_ENTAILMENT, THREE_WAY
 
 BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
-OPPOSITE = {BETTER: WORSE, WORSE: BETTER, INCONCLUSIVE: INCONCLUSIVE}
+# What a pair takes from its record as it is.
+SAME = (
+    *("suite", "model", "baseline", "rows", "seeds", "difference", "low", "high", "p", "p_holm"),
+    *("mcnemar", "verdict", "reason", "equal_steps"),
+)
 
 # Files sort their keys; people read labels in this order, and all else as it stands.
 LABELS = (*THREE_WAY, NON_ENTAILMENT)
@@ -174,47 +178,23 @@ def read_comparison(metrics: Path) -> dict[str, Any]:
 
 
 def pairs_of(comparison: Mapping[str, Any]) -> list[Pair]:
-    """The records as questions: does the model that is named later differ from the one named before it?"""
-    return [_turned(record) for record in comparison["pairs"]]
+    """The records of the comparison, typed."""
+    return [_pair(record) for record in comparison["pairs"]]
 
 
-def _turned(record: Mapping[str, Any]) -> Pair:
-    """`compare` subtracts b from a, where a is named first; the baseline comes first, so all signs change."""
+def _pair(record: Mapping[str, Any]) -> Pair:
     change = record["transitions"]
-    # Only a reason that begins like this speaks of a direction.
-    reason = record["reason"]
-    for word, opposite in ((BETTER, WORSE), (WORSE, BETTER)):
-        if record["reason"].startswith(f"overall {word}"):
-            reason = reason.replace(word, opposite, 1)
     return Pair(
-        suite=record["suite"],
-        model=record["b"],
-        baseline=record["a"],
-        rows=record["rows"],
-        seeds=record["seeds"],
-        difference=-record["difference"],
-        low=-record["high"],
-        high=-record["low"],
-        p=record["p"],
-        p_holm=record["p_holm"],
-        mcnemar=record["mcnemar"],
         detectable=record["minimum_detectable_effect"],
-        verdict=OPPOSITE[record["verdict"]],
-        reason=reason,
-        equal_steps=record["equal_steps"],
-        fixed=change["introduced"],
-        introduced=change["fixed"],
-        remaining=change["remaining"],
-        kept=change["kept"],
         classes=_parts(_ordered(record["classes"])),
         slices=_parts(record.get("slices", {})),
+        **{name: change[name] for name in ("fixed", "introduced", "remaining", "kept")},
+        **{name: record[name] for name in SAME},
     )
 
 
 def _parts(records: Mapping[str, Any]) -> dict[str, Part]:
-    return {
-        name: Part(-part["difference"], -part["high"], -part["low"], part["rows"]) for name, part in records.items()
-    }
+    return {name: Part(**part) for name, part in records.items()}
 
 
 def _rank(name: str) -> int:

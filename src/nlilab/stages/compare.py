@@ -20,7 +20,7 @@ def main(rows: Path, scores: Path, training: Path, out: Path, summary: Path) -> 
     found = compare(suites, settings, steps) | {"confidence": settings.confidence}
     write_json(out, found)
     write_json(summary, _summary(found, read_json(scores)))
-    print("\n".join(f"{p['a']} vs {p['b']} on {p['suite']}: {p['verdict']}" for p in found["pairs"]))
+    print("\n".join(f"{p['model']} against {p['baseline']} on {p['suite']}: {p['verdict']}" for p in found["pairs"]))
 
 
 def _summary(found: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
