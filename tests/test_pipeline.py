@@ -166,7 +166,12 @@ def test_labels_are_corrected_by_any_method(workbench: Path, tiny_encoder: Path,
 
 def status(project: Path) -> set[str]:
     """The stages that DVC holds for changed, by name without their item."""
-    return {stage.split("@")[0] for stage in json.loads(sh(project, "dvc", "status", "--json"))}
+    return {stage.split("@")[0] for stage in _json(sh(project, "dvc", "status", "--json"))}
+
+
+def _json(printed: str) -> Any:
+    """The JSON among the lines that a command printed (DVC may warn beside it)."""
+    return next(json.loads(line) for line in printed.splitlines() if line.startswith(("{", "[")))
 
 
 def _param(*keys: str, value: object) -> Callable[[Path], None]:
@@ -302,13 +307,13 @@ def test_experiments_run_queue_show_and_diff(project: Path) -> None:
     while "bold" not in sh(project, "dvc", "exp", "list", "--name-only"):
         assert time.monotonic() < deadline, sh(project, "dvc", "queue", "status")
         time.sleep(1)
-    shown = json.loads(sh(project, "dvc", "exp", "show", "--json").splitlines()[-1])
+    shown = _json(sh(project, "dvc", "exp", "show", "--json"))
     found = {exp["name"]: exp["revs"][0]["data"] for exp in shown[1]["experiments"]}
     assert set(found) == {"wide", "bold"}
     assert found["bold"]["params"]["params.yaml"]["data"]["train"]["learning_rate"] == 0.02
     assert "raw" in found["bold"]["metrics"]["metrics/summary.json"]["data"]["accuracy"]
     sh(project, "git", "checkout", "-q", ".")
-    diff = json.loads(sh(project, "dvc", "metrics", "diff", "--json", "--all", "wide", "bold").splitlines()[-1])
+    diff = _json(sh(project, "dvc", "metrics", "diff", "--json", "--all", "wide", "bold"))
     assert "verdicts.inconclusive" in diff["diff"]["metrics/summary.json"] if "diff" in diff else diff
 
 
@@ -370,7 +375,7 @@ def test_a_run_killed_in_train_leaves_no_half_model(project: Path) -> None:
     assert "train" in status(project)
     assert ran(sh(project, "dvc", "repro", stage)) == [stage]
     assert (project / "models/raw/1/model.safetensors").is_file()
-    assert "train@raw-1" not in json.loads(sh(project, "dvc", "status", "--json", stage))
+    assert "train@raw-1" not in _json(sh(project, "dvc", "status", "--json", stage))
 
 
 def test_a_removed_arm_stops_the_comparison_with_the_command_that_prunes(project: Path) -> None:

@@ -9,7 +9,7 @@ from nlilab.files import read_json, read_table, refuse_strays, write_json
 from nlilab.params import run_settings, section
 
 
-def main(rows: Path, scores: Path, training: Path, out: Path, summary: Path) -> None:
+def main(rows: Path, scores: Path, training: Path, corrections: Path, out: Path, summary: Path) -> None:
     """Compare all models and write the comparison and the summary that `dvc metrics diff` shows."""
     run_ = run_settings()
     settings = section("compare", CompareSettings)
@@ -19,7 +19,8 @@ def main(rows: Path, scores: Path, training: Path, out: Path, summary: Path) -> 
     steps = {model: read_json(training / f"{model}-{run_.seeds[0]}.json")["total_steps"] for model in run_.models}
     found = compare(suites, settings, steps) | {"confidence": settings.confidence}
     write_json(out, found)
-    write_json(summary, _summary(found, read_json(scores)))
+    flips = {name: read_json(corrections / f"{name}.json")["flip_rate"] for name in run_.generators}
+    write_json(summary, _summary(found, read_json(scores)) | {"flip_rate": flips})
     print("\n".join(f"{p['model']} against {p['baseline']} on {p['suite']}: {p['verdict']}" for p in found["pairs"]))
 
 
