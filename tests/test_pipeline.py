@@ -314,7 +314,7 @@ def test_experiments_run_queue_show_and_diff(project: Path) -> None:
     assert "raw" in found["bold"]["metrics"]["metrics/summary.json"]["data"]["accuracy"]
     sh(project, "git", "checkout", "-q", ".")
     diff = _json(sh(project, "dvc", "metrics", "diff", "--json", "--all", "wide", "bold"))
-    assert "accuracy.raw.tiny" in diff["diff"]["metrics/summary.json"]
+    assert "accuracy.raw.tiny" in diff["metrics/summary.json"]
 
 
 def _kill_dvc_when(project: Path, stage: str, ready: Callable[[], bool]) -> None:
