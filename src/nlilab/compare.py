@@ -83,7 +83,13 @@ def compare(suites: list[Suite], settings: CompareSettings, steps: Mapping[str, 
     for record, adjusted in zip(records, stats.holm([record["p"] for record in records]), strict=True):
         record["p_holm"] = adjusted
         record["verdict"], record["reason"] = _verdict(record, settings)
-    return {"accuracy": accuracy, "pairs": records, "family": len(records), "steps": dict(steps)}
+    return {
+        "accuracy": accuracy,
+        "pairs": records,
+        "family": len(records),
+        "steps": dict(steps),
+        "confidence": settings.confidence,
+    }
 
 
 def _samples(suite: Suite, mask: Bools, settings: CompareSettings) -> dict[str, Floats]:

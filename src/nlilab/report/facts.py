@@ -1,6 +1,6 @@
 """What the report says: the small metrics files of this run, read once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -125,10 +125,7 @@ class Facts:
 
     def matchups(self) -> list[list[Pair]]:
         """The pairs, one list over all suites for each two models."""
-        found: dict[tuple[str, str], list[Pair]] = {}
-        for pair in self.pairs:
-            found.setdefault((pair.model, pair.baseline), []).append(pair)
-        return list(found.values())
+        return matchups_of(self.pairs)
 
     def of_suite(self, suite: str) -> list[Pair]:
         """The pairs on one suite."""
@@ -151,7 +148,7 @@ def load(metrics: Path) -> Facts:
     return Facts(
         run=run,
         params=shown,
-        confidence=float(comparison.get("confidence", params.get("compare", {}).get("confidence", 0.95))),
+        confidence=comparison["confidence"],
         accuracy={suite: {model: comparison["accuracy"][suite][model] for model in run.models} for suite in run.suites},
         pairs=pairs_of(comparison),
         steps={model: comparison["steps"][model] for model in run.models},
@@ -180,6 +177,14 @@ def read_comparison(metrics: Path) -> dict[str, Any]:
 def pairs_of(comparison: Mapping[str, Any]) -> list[Pair]:
     """The records of the comparison, typed."""
     return [_pair(record) for record in comparison["pairs"]]
+
+
+def matchups_of(pairs: Iterable[Pair]) -> list[list[Pair]]:
+    """One list over all suites for each two models, in the order in which they first stand."""
+    found: dict[tuple[str, str], list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault((pair.model, pair.baseline), []).append(pair)
+    return list(found.values())
 
 
 def _pair(record: Mapping[str, Any]) -> Pair:

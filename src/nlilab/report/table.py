@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nlilab.params import PARAMS, read_yaml
-from nlilab.report.facts import Pair, pairs_of, read_comparison
+from nlilab.report.facts import Pair, matchups_of, pairs_of, read_comparison
 from nlilab.report.words import confidence_words, percent, sentence
 
 COLUMN = 20  # characters of one suite's column, its gap included
@@ -18,16 +17,13 @@ COLUMN = 20  # characters of one suite's column, its gap included
 def print_table(metrics: Path, reports: Path) -> None:
     """Print accuracy and interval of every model and suite, a line for each two models, and the report's place."""
     comparison = read_comparison(metrics)
-    confidence = comparison.get("confidence", read_yaml(PARAMS).get("compare", {}).get("confidence", 0.95))
+    confidence = comparison["confidence"]
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(f"accuracy in %, mean over seeds, with its {confidence_words(confidence)} interval")
     found = pairs_of(comparison)
     for block in _blocks(_in_order(comparison["accuracy"], found), console.width):
         console.print(block)
-    matchups: dict[tuple[str, str], list[Pair]] = {}
-    for pair in found:
-        matchups.setdefault((pair.model, pair.baseline), []).append(pair)
-    for pairs in matchups.values():
+    for pairs in matchups_of(found):
         # Not every terminal can show the typographic minus.
         line = sentence(pairs, confidence).replace("−", "-").replace("±", "")
         console.print(Text("".join(letter if letter.isprintable() else " " for letter in line)))

@@ -17,7 +17,7 @@ def main(rows: Path, scores: Path, training: Path, corrections: Path, out: Path,
     table = read_table(rows)
     suites = [suite_from_rows(name, table[table["suite"] == name], run_.models, run_.seeds) for name in run_.suites]
     steps = {model: read_json(training / f"{model}-{run_.seeds[0]}.json")["total_steps"] for model in run_.models}
-    found = compare(suites, settings, steps) | {"confidence": settings.confidence}
+    found = compare(suites, settings, steps)
     write_json(out, found)
     flips = {name: read_json(corrections / f"{name}.json")["flip_rate"] for name in run_.generators}
     write_json(summary, _summary(found, read_json(scores)) | {"flip_rate": flips})

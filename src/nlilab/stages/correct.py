@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from nlilab.command import run
-from nlilab.correct import SELF, CorrectSettings, Verdicts, confident, flip_matrix, judge, untouched
+from nlilab.correct import DROPPED, KEPT, SELF, CorrectSettings, Verdicts, confident, flip_matrix, judge, untouched
 from nlilab.files import digest, read_table, write_json, write_table
 from nlilab.llm.writer import open_writer
 from nlilab.params import run_settings, section
@@ -53,12 +53,12 @@ def _both(table: pd.DataFrame, judged: Verdicts, kept: pd.DataFrame, found: Verd
     doubted = {
         row: note
         for row, verdict, note in zip(kept.index, found.verdict, found.explanation, strict=True)
-        if verdict != "kept"
+        if verdict != KEPT
     }
     places = list(table.index)
     return Verdicts(
         [None if row in doubted else label for row, label in zip(places, judged.label, strict=True)],
-        ["dropped" if row in doubted else verdict for row, verdict in zip(places, judged.verdict, strict=True)],
+        [DROPPED if row in doubted else verdict for row, verdict in zip(places, judged.verdict, strict=True)],
         [doubted.get(row, text) for row, text in zip(places, judged.explanation, strict=True)],
     )
 

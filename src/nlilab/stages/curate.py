@@ -26,19 +26,18 @@ def main(source: str, rows: Path, suites: Path, out: Path, rejects: Path, metric
     kept = found.kept.drop(columns="balance_label", errors="ignore")
     write_table(out, kept.assign(group=[digest(premise) for premise in kept["premise"]]))
     write_table(rejects, found.rejects.drop(columns="balance_label", errors="ignore"))
-    reasons = found.rejects["reason"].value_counts()
     write_json(
         metrics,
         {
             "rows_in": len(table),
             "rows_out": len(found.kept),
-            "rejects": {str(reason): int(count) for reason, count in reasons.sort_index().items()},
+            "rejects": found.counts,
             "splits": {
                 str(split): int(count) for split, count in found.kept["split"].value_counts().sort_index().items()
             },
         },
     )
-    print(f"{source}: {len(table)} rows in, {len(found.kept)} out, {len(found.rejects)} rejected {reasons.to_dict()}")
+    print(f"{source}: {len(table)} rows in, {len(found.kept)} out, {len(found.rejects)} rejected {found.counts}")
 
 
 if __name__ == "__main__":
