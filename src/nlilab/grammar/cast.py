@@ -3,7 +3,7 @@
 import hashlib
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from nlilab.grammar.lexicon import Act, Domain, lexicon
@@ -55,7 +55,7 @@ class Scene:
     claims: tuple[tuple[Claim, str], ...] = ()  # claims the frame suggests, with their phenomenon
     cast: tuple[Who, ...] = ()  # persons a hypothesis may speak of
     acts: tuple[Act, ...] = ()  # acts a hypothesis may speak of
-    notes: tuple[str, ...] = field(default=())  # wordings of clauses that the premise repeats
+    simple: bool = False  # one thing and no more: hypotheses about it are seldom denied and never joined
 
 
 def person(domain: Domain, noun: str, count: int = 1) -> Who:

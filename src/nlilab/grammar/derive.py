@@ -192,10 +192,13 @@ def _joined(dice: Dice, plain: list[tuple[Event, str]], wanted: tuple[str, str])
 
 def claims(dice: Dice, scene: Scene, found: list[Variant]) -> Iterator[tuple[Claim, str]]:
     """The variants themselves, denied, and joined."""
+    denied = 0.04 if scene.simple else 0.5 if scene.phenomenon == "negation" else 0.25
     for event, phenomenon in found:
         yield _is(event), phenomenon
-        if _deniable(event) and dice.chance(0.5 if scene.phenomenon == "negation" else 0.25):
+        if _deniable(event) and dice.chance(denied):
             yield Claim("not", (_is(event),)), "negation"
+    if scene.simple:
+        return
     spare = [event for event, _ in dice.some(found, 14) if not event.passive and not event.who.broad]
     plain = [(event, label(scene.worlds, _is(event))) for event in spare]
     for op, name in (("and", "conjunction"), ("or", "disjunction")):
@@ -223,7 +226,10 @@ def _named(scene: Scene, phenomenon: str) -> str:
 def derive(dice: Dice, domain: Domain, scene: Scene) -> list[Hypothesis]:
     """All hypotheses about the scene, each text once."""
     made: dict[str, Hypothesis] = {}
-    for claim, phenomenon in claims(dice, scene, variants(dice, domain, scene)):
+    found = variants(dice, domain, scene)
+    if scene.simple:  # few variants in one draw: a second gives the balance a choice
+        found += variants(dice, domain, scene)
+    for claim, phenomenon in claims(dice, scene, found):
         article = "a" if scene.article == "a" and dice.chance(0.6) else "the"
         text = sentence(say(claim, scene.tense, article))
         made.setdefault(text, Hypothesis(text, label(scene.worlds, claim), _named(scene, phenomenon)))

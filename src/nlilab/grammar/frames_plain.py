@@ -11,16 +11,22 @@ from nlilab.grammar.speech import clause, denial, noun_phrase, verb_phrase
 _ADJECTIVES = ("age", "mood", "hair")
 
 
-def caption(dice: Dice, domain: Domain) -> Scene:
+def snapshot(dice: Dice, domain: Domain) -> Scene:
+    """A caption with one thing in it: somebody doing something, at most with a look or a place."""
+    scene = caption(dice, domain, mods=0.3, looks=(0, 0, 0, 1))
+    return replace(scene, simple=True)
+
+
+def caption(dice: Dice, domain: Domain, mods: float = 0.75, looks: tuple[int, ...] = (0, 1, 1, 2)) -> Scene:
     """What a picture shows: somebody, with a look, doing something somewhere."""
     noun = dice.pick(list(lexicon().everyone) if dice.chance(0.6) else list(domain.people))
     who = person(domain, noun, dice.pick((1, 1, 1, 1, 2, 3)))
     first, *others = acts(dice, domain, 5)
-    doing = voiced(dice, event(dice, domain, who, first, 0.75))
+    doing = voiced(dice, event(dice, domain, who, first, mods))
     doing = replace(doing, passive=False)
     traits = [
         trait(dice, who, kind)
-        for kind in dice.some(("age", "mood", "hair", *(["wear"] * (who.count == 1))), dice.pick((0, 1, 1, 2)))
+        for kind in dice.some(("age", "mood", "hair", *(["wear"] * (who.count == 1))), dice.pick(looks))
     ]
     traits = [
         t for t in traits if not (t.mods[0][0] == "age" and noun in ("boy", "girl", "grandmother", "grandfather"))
