@@ -12,7 +12,7 @@ from pathlib import Path
 from nlilab.answers import read_fields
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.request import Finish, Request, Response
-from nlilab.llm.store import Store
+from nlilab.llm.store import Bill, Store
 
 IN_FLIGHT = (1, 16, 128)
 DURABLE_ALONE = 500  # one in flight is one fsync an answer: a few hundred say enough
@@ -25,7 +25,7 @@ async def write(store: Store, requests: list[Request], in_flight: int) -> None:
     async def work() -> None:
         for request in waiting:
             text = '{"premise": "A man sleeps.", "hypothesis": "Someone rests."}'
-            await store.commit(request, Response(request.key, text, Finish.STOP, "model-1", 100, 30))
+            await store.commit(request, Response(request.key, text, Finish.STOP, "model-1", 100, 30), Bill())
 
     await asyncio.gather(*(work() for _ in range(in_flight)))
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from nlilab.errors import UserError
-from nlilab.files import read_json, read_table, refuse_strays, sha256, write_json, write_jsonl, write_table, write_text
+from nlilab.files import read_json, read_table, refuse_strays, sha256, whole, write_json, write_table, write_text
 
 
 def test_tables_come_back_and_have_the_same_bytes(tmp_path: Path) -> None:
@@ -24,8 +24,9 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_json(path, {"b": 1, "a": 2})
     assert path.read_text() == '{\n  "a": 2,\n  "b": 1\n}\n'
-    with pytest.raises(TypeError):
-        write_jsonl(path, [{"fine": 1}, {"bad": object()}])
+    with pytest.raises(RuntimeError, match="half way"), whole(path) as temporary:
+        temporary.write_text('{"fine": 1')
+        raise RuntimeError("half way")
     assert read_json(path) == {"a": 2, "b": 1}
     assert os.listdir(tmp_path) == ["x.json"]
 

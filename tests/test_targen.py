@@ -2,19 +2,26 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from nlilab.answers import Unreadable, read_fields, read_list
+from nlilab.asking import ask_until_read
 from nlilab.correct import confident, flip_matrix, judge, untouched
 from nlilab.errors import UserError
+from nlilab.files import read_json, read_table, write_table, write_text
 from nlilab.llm.client import Client, Generator
+from nlilab.llm.errors import ErrorKind, ProviderError
+from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
 from nlilab.llm.writer import Writer
-from nlilab.mix import Mixture, certificate, mix
+from nlilab.mix import Mixture, Mixtures, certificate, mix
+from nlilab.stages import correct as correct_stage
 from nlilab.targen import plan_cells, write_contexts, write_instances, write_premises
 from nlilab.task import TASKS, load_task
 
@@ -57,6 +64,58 @@ def test_every_cell_of_the_balanced_plan_is_a_row_or_a_reject(writer: Writer) ->
     assert {"generator", "model", "prompt", "request"} <= set(again.columns)
 
 
+def test_what_cannot_be_read_is_asked_for_as_a_further_sample_until_its_attempts_are_used_up() -> None:
+    said = {"a": ["A."], "b": ["", "I'm sorry.", "B."], "c": ["", "", ""], "d": ["too late", "D."]}
+    asked: list[list[tuple[str, int]]] = []
+
+    def request(item: str, further: int) -> Request:
+        return Request("toy", item, (("user", "?"),), sample=7 + further)
+
+    def ask(requests: list[Request]) -> list[Response | ProviderError]:
+        asked.append([(request.model, request.sample) for request in requests])
+        texts = [said[request.model][request.sample // 1000] for request in requests]
+        return [
+            ProviderError(ErrorKind.TIMEOUT, text) if text == "too late" else Response("", text, Finish.STOP, "m-1")
+            for text in texts
+        ]
+
+    def read(text: str) -> str:
+        if text[1:] != ".":
+            raise Unreadable(f"no letter: {text!r}")
+        return text
+
+    found, failed = ask_until_read(list(said), request, read, ask, 3)
+    assert asked == [[(item, 7) for item in "abcd"], [(item, 1007) for item in "bcd"], [("b", 2007), ("c", 2007)]]
+    assert {place: (it.value, it.request.sample, it.model) for place, it in found.items()} == {
+        0: ("A.", 7, "m-1"),
+        1: ("B.", 2007, "m-1"),
+        3: ("D.", 1007, "m-1"),
+    }
+    assert [(it.place, it.attempt) for it in failed] == [(1, 0), (2, 0), (3, 0), (1, 1), (2, 1), (2, 2)]
+    assert [it.place for it in failed if it.final] == [2]
+    assert failed[2].reason.endswith("timeout: too late") and failed[2].answer == ""
+    assert (failed[3].reason, failed[3].answer) == ('no letter: "I\'m sorry."', "I'm sorry.")
+
+
+def test_generator_and_judge_are_asked_again_for_further_samples_of_the_same_prompts(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = load_task("nli")
+    cells = plan_cells(task, write_premises(writer, task, write_contexts(writer, task, 2), 25, quiet), 2)
+    written, _ = write_instances(writer, task, cells, 5, quiet)
+    messy = replace(writer, generator=replace(writer.generator, parameters={"mess": 1.0}))
+    asked: list[list[Request]] = []
+    really = Writer.ask
+    monkeypatch.setattr(Writer, "ask", lambda self, due, report: (asked.append(due), really(self, due, report))[1])
+    for step, rows in ((write_instances, cells), (judge, written)):
+        asked.clear()
+        step(messy, task, rows, 3, quiet)
+        assert len(asked) == 3
+        first = {(request.messages, request.sample) for request in asked[0]}
+        for attempt, again in enumerate(asked):
+            assert {(request.messages, request.sample - 1000 * attempt) for request in again} <= first
+
+
 def test_the_same_plan_is_asked_of_every_generator(writer: Writer) -> None:
     task = load_task("nli")
     premises = write_premises(writer, task, write_contexts(writer, task, 2), 5, quiet)
@@ -86,6 +145,31 @@ def test_a_judge_repairs_noise_and_keeps_the_evidence(writer: Writer, rows: pd.D
     assert off_diagonal == matrix["verdicts"]["relabelled"] == len(relabelled)
     kept = flip_matrix(untouched(rows).onto(rows), LABELS)
     assert kept["flip_rate"] == 0 and kept["verdicts"]["kept"] == len(rows)
+
+
+def test_the_judge_self_is_the_generator_that_wrote_the_rows(
+    rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two generators that differ as judges, one never wrong and one never right, each on the same sound rows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLILAB_CACHE", str(tmp_path / "cache"))
+    accuracy = {"right": 1.0, "wrong": 0.0}
+    generators = {
+        name: {"provider": "grammar", "model": "grammar-1", "parameters": {"judge_accuracy": share}}
+        for name, share in accuracy.items()
+    }
+    classifier = {"model": "none", "steps": 1, "learning_rate": 0.1}
+    params = {"generators": [*accuracy], "suites": ["s"], "arms": ["a"], "models": ["a"], "seeds": [1]}
+    params["correct"] = {"method": "llm", "judge": "self", "classifier": classifier}
+    for file, content in (("params.yaml", params), ("conf/generators.yaml", generators)):
+        write_text(tmp_path / file, yaml.safe_dump(content))
+    knows = Generator("grammar", "grammar-1", None, {"judge_accuracy": 1.0})
+    sound = judge(Writer("x", Client(Store(tmp_path / "x.sqlite")), knows, False), load_task("nli"), rows, 1, quiet)
+    write_table(tmp_path / "rows.parquet", rows.assign(label=sound.label))
+    for name, share in accuracy.items():
+        correct_stage.main(name, Path("rows.parquet"), Path(f"{name}.parquet"), Path(f"{name}.json"))
+        assert read_json(Path(f"{name}.json"))["verdicts"]["kept"] == share * len(rows)
+        assert (read_table(Path(f"{name}.parquet"))["corrected_label"] == sound.label).mean() == share
 
 
 def test_confident_learning_finds_planted_mislabels() -> None:
@@ -155,8 +239,8 @@ def test_lists_are_read_however_they_are_written(text: str) -> None:
 
 def test_prompts_hold_the_fields_and_one_meta_prompt_serves_all_tasks() -> None:
     task = load_task("nli")
-    [(role, text)] = task.generate["neutral"].messages(context="a farm", premise="A {dog} ran.")
-    assert role == "user" and "Premise: A {dog} ran." in text and "{context}" not in text
+    system, user = task.generate["neutral"].messages(context="a farm", premise="A {dog} ran.")
+    assert (system[0], user) == ("system", ("user", "Setting: a farm\nPremise: A {dog} ran."))
     system, user = task.correction({"premise": "P.", "hypothesis": "H."}, "neutral")
     assert system[0] == "system" and task.file.instructions.strip() in system[1]
     assert "Premise: P.\nHypothesis: H.\nLabel as given: neutral" in user[1]
@@ -232,6 +316,15 @@ def test_an_arm_that_asks_too_much_says_what_there_is() -> None:
         UserError, match=r"asks 120 rows of a .40 for each label., which has 38 entailment.*at most 114"
     ):
         mix("x", Mixture(sources={"a": 120}), {"a": curated(40)}, LABELS)
+
+
+def test_an_arm_draws_only_on_what_takes_part() -> None:
+    mixtures = Mixtures({"a": Mixture(sources={"claude": 30, "gramar": 30})})
+    mixtures.check_sources("a", ["claude", "gramar"])
+    with pytest.raises(UserError, match=r"mixtures\.a\.sources: 'gramar' is neither .*did you mean 'grammar'.*now: cl"):
+        mixtures.check_sources("a", ["claude", "grammar"])
+    with pytest.raises(UserError, match="arm 'b' has no entry in mixtures"):
+        mixtures.check_sources("b", [])
 
 
 def test_the_meta_prompt_is_json_free_of_stray_placeholders() -> None:

@@ -36,9 +36,9 @@ def read_list(text: str, field: str) -> list[str]:
     value = _first_json(text, "{[")
     if isinstance(value, dict):
         value = {str(key).lower(): item for key, item in value.items()}.get(field)
-    if isinstance(value, list):
-        items = [item.strip() for item in value if isinstance(item, str) and item.strip()]
-    else:
+    items = [item.strip() for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    items = [item for item in items if item]
+    if not items:  # no JSON, or a "[1]" that is none of the list
         matches = (ITEM.match(line) for line in text.splitlines())
         items = [match[1].strip().strip(QUOTES).strip() for match in matches if match]
     if not items:

@@ -1,7 +1,7 @@
 """A small language model that classifies sentence pairs: load, encode, predict."""
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -21,11 +21,11 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from nlilab.errors import UserError
+from nlilab.progress import Report
 from nlilab.schema import THREE_WAY
 from nlilab.training import TrainSettings
 
 Floats = npt.NDArray[np.float64]
-Report = Callable[..., None]
 View = Literal["pair", "hypothesis", "premise"]
 
 

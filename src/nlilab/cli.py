@@ -1,4 +1,4 @@
-"""The command `nlilab`: what is not a pipeline stage (checking, presets, pinning, the table)."""
+"""The command `nlilab`: what is not a pipeline stage (checking, presets, pinning, the table; cli_llm.py has more)."""
 
 import json
 from importlib import import_module
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from nlilab.cli_llm import app as llm_app
 from nlilab.command import guarded
 from nlilab.errors import UserError
 from nlilab.files import remove, write_text
@@ -21,11 +22,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(llm_app)
 
 
 @app.command()
 def check() -> None:
     """Check params.yaml, conf/ and the task before anything runs: each mistake is one line that names its remedy."""
+    from nlilab.correct import SELF
     from nlilab.llm.writer import GeneratorEntry
     from nlilab.mix import Mixtures
     from nlilab.sources import Dataset
@@ -37,17 +40,17 @@ def check() -> None:
         module, model = place.split(":")
         section(name, getattr(import_module(module), model))
     sections = read_yaml(PARAMS)
-    for generator in {*run.generators, sections["plan"]["generator"], sections["correct"]["judge"]} - {"self"}:
+    for generator in (*run.generators, sections["plan"]["generator"]):
+        if generator == SELF:
+            raise UserError(f"{PARAMS}: {SELF!r} is a name for correct.judge alone; name who writes")
         conf_entry("generators", generator, GeneratorEntry)
+    if (judge := sections["correct"]["judge"]) != SELF:
+        conf_entry("generators", judge, GeneratorEntry)
     for dataset in (*run.datasets, *run.suites):
         conf_entry("datasets", dataset, Dataset)
     mixtures = section("mixtures", Mixtures)
     for arm in run.arms:
-        for source in mixtures.get(arm).sources:
-            if source not in (*run.generators, *run.datasets):
-                raise UserError(
-                    f"{PARAMS}: mixtures.{arm}.sources: {source!r} is neither in generators nor in datasets"
-                )
+        mixtures.check_sources(arm, [*run.generators, *run.datasets])
     for arm in (*run.two_step.starts, *run.two_step.arms):
         if arm not in run.arms:
             raise UserError(f"{PARAMS}: two_step: {arm!r} is not one of arms{nearest(arm, run.arms)}")

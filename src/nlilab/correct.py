@@ -9,9 +9,11 @@ import pandas as pd
 from pydantic import Field
 
 from nlilab.answers import Unreadable, read_fields
+from nlilab.asking import ask_until_read
 from nlilab.llm.request import Request
-from nlilab.llm.writer import Report, Writer, text_of
+from nlilab.llm.writer import Writer
 from nlilab.params import Name, Settings
+from nlilab.progress import Report
 from nlilab.task import Task, answer_schema
 from nlilab.training import TrainSettings
 
@@ -57,21 +59,19 @@ def judge(writer: Writer, task: Task, rows: pd.DataFrame, attempts: int, report:
         {"explanation": {"type": "string"}, "label": {"type": "string", "enum": [*task.labels, "invalid"]}}
     )
     records = rows.to_dict("records")
-    found: dict[int, tuple[str, str]] = {}
-    why: dict[int, str] = {}
-    for attempt in range(attempts):
-        due = [number for number in range(len(records)) if number not in found]
-        requests = [_judge_request(writer, task, schema, records[number], attempt) for number in due]
-        for number, answer in zip(due, writer.ask(requests, report), strict=True):
-            try:
-                found[number] = _read_verdict(text_of(answer), task)
-            except Unreadable as reason:
-                why[number] = str(reason)
+    found, failed = ask_until_read(
+        records,
+        lambda row, further: _judge_request(writer, task, schema, row, further),
+        lambda text: _read_verdict(text, task),
+        lambda requests: writer.ask(requests, report),
+        attempts,
+    )
+    why = {failure.place: failure.reason for failure in failed if failure.final}
     label: list[str | None] = []
     verdict: list[str] = []
     explanation: list[str] = []
-    for number, record in enumerate(records):
-        answer_label, text = found.get(number, (None, why.get(number, "")))
+    for place, record in enumerate(records):
+        answer_label, text = found[place].value if place in found else (None, why[place])
         if answer_label is None:
             said, name = UNJUDGED, None
         elif answer_label == "invalid":
@@ -128,22 +128,25 @@ def flip_matrix(rows: pd.DataFrame, labels: list[str]) -> dict[str, Any]:
         "verdicts": {name: int((rows["verdict"] == name).sum()) for name in (KEPT, RELABELLED, DROPPED, UNJUDGED)},
         "flip_rate": float((rows["verdict"] == RELABELLED).mean()),
         "flip_rate_by_label": {
-            label: float((rows.loc[rows["label"] == label, "verdict"] == RELABELLED).mean()) for label in labels
+            label: float((of_label["verdict"] == RELABELLED).mean()) if len(of_label) else None
+            for label in labels
+            for of_label in [rows[rows["label"] == label]]
         },
     }
 
 
-def _judge_request(writer: Writer, task: Task, schema: dict[str, Any], row: dict[Any, Any], attempt: int) -> Request:
+def _judge_request(writer: Writer, task: Task, schema: dict[str, Any], row: dict[Any, Any], further: int) -> Request:
     instance = {field: str(row[field]) for field in task.file.fields}
     meta = {"task": task.name, "step": "correct", "label": row["label"], "context": row["context"], **instance}
-    return writer.request(task.correction(instance, row["label"]), schema, 1000 * attempt, meta)
+    return writer.request(task.correction(instance, row["label"]), schema, further, meta)
 
 
 def _read_verdict(text: str, task: Task) -> tuple[str, str]:
     answer = read_fields(text, ["label"])
-    label = answer["label"].strip().strip(".\"'").lower()
-    if label not in (*task.labels, "invalid"):
-        raise Unreadable(f"unknown label {label[:40]!r}")
+    said = answer["label"].strip().strip(".\"'")
+    label = {name.lower(): name for name in (*task.labels, "invalid")}.get(said.lower())
+    if label is None:
+        raise Unreadable(f"unknown label {said[:40]!r}")
     try:
         return label, read_fields(text, ["explanation"])["explanation"]
     except Unreadable:

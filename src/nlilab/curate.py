@@ -6,48 +6,46 @@ Definitions (sentences are compared after `normalise`; a row's place among equal
 - near duplicate: the same label, the *same hypothesis*, and premises with Jaccard >= `near_duplicate` over their words
   and word pairs. Two rows whose hypotheses differ, by one word even, are never near duplicates, and neither are rows
   whose labels differ: minimal pairs are the most informative rows of an NLI set. The first by id stays.
-- leak, against each suite and whatever the labels: the same pair; the same premise, or any same sentence of 8 words or
-  more (shorter ones, "A man is sleeping.", collide by chance); a sentence with at least `leakage_containment` of its
-  word 8-grams in one sentence of a suite; a sentence of 8 words or more, or a pair, with Jaccard >= `leakage_jaccard`.
+- leak: a pair, or a sentence of it, that a suite has or nearly has; `nlilab.leakage` says what counts.
 
 What is alike is found by `nlilab.similar`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from nlilab.errors import UserError
-from nlilab.similar import CHUNK, GRAM, TREES, Hashes, Ints, Texts, alike, mix, nearest, sign, stable, tree_keys
+from nlilab.leakage import Suites, leaks
+from nlilab.params import Settings
+from nlilab.progress import Report
+from nlilab.similar import TREES, Ints, Texts, alike, sign, stable, tree_keys
 
-Progress = Callable[[str, int, int], None]  # step, rows done, rows in all
-
-POSTINGS = 8  # sentences of a suite looked at for one 8-gram: one that occurs in more is a template's
 LENGTH_BINS = (4, 6, 8, 10, 13, 17, 25)  # a hypothesis of up to so many words; the rest are one bin more
 
 
-class CurateSettings(BaseModel):
+class CurateSettings(Settings):
     """The section `curate` of the parameters: thresholds, caps (null = off) and the split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     # At 0.9 premises that differ by a word put in are near from 18 words on, by a word replaced from 28 on: templated
     # text, which is alike by intent, is shorter. Below 0.9 many premises that differ by a "not" would go.
-    near_duplicate: float = Field(default=0.9, ge=0.5, le=1)
+    near_duplicate: Annotated[float, Field(ge=0.5, le=1, description="Jaccard of premises under one hypothesis")] = 0.9
     # 0.6: at 0.5 two sentences of nine words that differ in the last one alone would count.
-    leakage_containment: float = Field(default=0.6, gt=0, le=1)
-    leakage_jaccard: float = Field(default=0.8, ge=0.5, le=1)
-    min_words: int = Field(default=2, ge=1)
-    max_words: int = Field(default=256, ge=1)
-    length_ratio: float | None = Field(default=None, ge=1)
-    label_ratio: float | None = Field(default=None, ge=1)
-    dev_share: float = Field(default=0.1, ge=0, lt=1)
-    seed: int = Field(default=0, ge=0)
+    leakage_containment: Annotated[float, Field(gt=0, le=1, description="share of a sentence's 8-grams in one")] = 0.6
+    leakage_jaccard: Annotated[float, Field(ge=0.5, le=1, description="of a sentence, or a pair, and a suite's")] = 0.8
+    min_words: Annotated[int, Field(ge=1, description="of a premise, of a hypothesis")] = 2
+    max_words: Annotated[int, Field(ge=1, description="of a premise, of a hypothesis")] = 256
+    length_ratio: Annotated[
+        float | None, Field(ge=1, description="cap on a label within a length bin, times the rarest label")
+    ] = None
+    label_ratio: Annotated[float | None, Field(ge=1, description="the same cap over all lengths")] = None
+    dev_share: Annotated[float, Field(ge=0, lt=1, description="of the premises, kept from training")] = 0.1
+    seed: Annotated[int, Field(ge=0, description="of the split, and of who goes where a cap says so")] = 0
 
     @model_validator(mode="after")
     def _words_in_order(self) -> "CurateSettings":
@@ -77,17 +75,16 @@ def curate(
     suites: Mapping[str, pd.DataFrame],
     settings: CurateSettings,
     label_column: str = "label",
-    on_progress: Progress | None = None,
+    report: Report = lambda *_: None,
 ) -> Curated:
     """Sort rows (id, premise, hypothesis, a label) into kept and rejected; who stays does not depend on their order."""
     _check(rows, ("id", "premise", "hypothesis", label_column), "rows")
     for name, suite in suites.items():
         _check(suite, ("id", "premise", "hypothesis"), f"suite {name}")
-    progress = on_progress or (lambda step, done, total: None)
     by_id = np.argsort(np.asarray(rows["id"].astype(str), dtype=object), kind="stable")
-    work = _Work.read(rows.iloc[by_id], suites, label_column, settings, progress)
-    for step in (_fields, _same_pairs, _near_duplicates, _leaks_exact, _leaks_grams, _leaks_near, _lengths, _labels):
-        progress(step.__name__.strip("_").replace("_", " "), 0, len(rows))
+    work = _Work.read(rows.iloc[by_id], suites, label_column, settings, report)
+    for step in (_fields, _same_pairs, _near_duplicates, _leaks, _lengths, _labels):
+        report(0, len(rows), step.__name__.strip("_").replace("_", " "))
         step(work)
     curated = _sorted_out(rows, by_id, work)
     if len(curated.kept) + len(curated.rejects) != len(rows):
@@ -133,11 +130,10 @@ class _Work:
     hypothesis: Ints
     label: Ints  # -1: none
     names: list[str]  # of the labels
-    suite: Ints  # [n, 2] premise and hypothesis of every suite's rows
-    suite_ids: list[str]
+    suites: Suites
     texts: Texts
     settings: CurateSettings
-    progress: Progress
+    report: Report
     reason: NDArray[Any]
     evidence: NDArray[Any]
 
@@ -148,16 +144,12 @@ class _Work:
         suites: Mapping[str, pd.DataFrame],
         label_column: str,
         settings: CurateSettings,
-        progress: Progress,
+        report: Report,
     ) -> "_Work":
         """Number the sentences and labels of rows and suites."""
         texts = Texts()
         premise, hypothesis = texts.add(rows["premise"]), texts.add(rows["hypothesis"])
-        suite_parts, suite_ids = [np.zeros((0, 2), dtype=np.int64)], list[str]()
-        for name in sorted(suites):
-            table = suites[name].assign(id=suites[name]["id"].astype(str)).sort_values("id", kind="stable")
-            suite_parts.append(np.column_stack((texts.add(table["premise"]), texts.add(table["hypothesis"]))))
-            suite_ids.extend(f"{name}:{row}" for row in table["id"])
+        held = Suites.read(suites, texts)
         texts.finish()
         label, names = pd.factorize(rows[label_column], sort=True)
         return cls(
@@ -166,11 +158,10 @@ class _Work:
             hypothesis=hypothesis,
             label=label.astype(np.int64),
             names=list(map(str, names)),
-            suite=np.concatenate(suite_parts),
-            suite_ids=suite_ids,
+            suites=held,
             texts=texts,
             settings=settings,
-            progress=progress,
+            report=report,
             reason=np.full(len(rows), "", dtype=object),
             evidence=np.full(len(rows), "", dtype=object),
         )
@@ -181,15 +172,8 @@ class _Work:
 
     def reject(self, rows: Ints, reason: str, evidence: Iterable[str]) -> None:
         self.reason[rows] = reason
-        self.evidence[rows] = np.array([*evidence, None], dtype=object)[
-            :-1
-        ]  # the None keeps NumPy from guessing a type
-
-    def teller(self, step: str, total: int) -> Callable[[int], None]:
-        return lambda done: self.progress(step, done, total)
-
-    def pairs(self, rows: Ints) -> Ints:
-        return np.column_stack((self.premise[rows], self.hypothesis[rows]))
+        texts = np.array([*evidence, None], dtype=object)  # the None keeps NumPy from guessing a type
+        self.evidence[rows] = texts[:-1]
 
 
 def _fields(work: _Work) -> None:
@@ -236,7 +220,7 @@ def _near_duplicates(work: _Work) -> None:
     several = np.bincount(group)[group] > 1 if len(rows) else np.zeros(0, dtype=bool)
     rows, group = rows[several], group[several]
     premises, threshold = work.premise[rows, None], work.settings.near_duplicate
-    signatures = sign(work.texts, premises, work.teller("near duplicates", len(rows)))
+    signatures = sign(work.texts, premises, lambda done: work.report(done, len(rows), "near duplicates"))
     stays, tree, quiet = np.ones(len(rows), dtype=bool), 0, 0
     while quiet < TREES:  # what hid behind a crowd comes into sight once the crowd is gone: on until no tree finds more
         left = np.flatnonzero(stays)
@@ -252,102 +236,12 @@ def _near_duplicates(work: _Work) -> None:
         tree, quiet = (tree + 1) % TREES, 0 if fate else quiet + 1
 
 
-def _leaks_exact(work: _Work) -> None:
-    """The pair, the premise, or a sentence of 8 words or more is in a suite."""
-    sentences = len(work.texts.length)
-    rows, theirs = work.left, work.suite
-    pair = np.unique(theirs[:, 0] * sentences + theirs[:, 1], return_index=True)
-    ours = work.premise[rows] * sentences + work.hypothesis[rows]
-    place = np.searchsorted(pair[0], ours)
-    same = np.append(pair[0], -1)[place] == ours
-    work.reject(rows[same], "leak_pair", (work.suite_ids[pair[1][at]] for at in place[same]))
-    as_premise, anywhere = np.full(sentences, -1, dtype=np.int64), np.full(sentences, -1, dtype=np.int64)
-    backwards = np.arange(len(theirs))[::-1]  # so that the first of several is the one that remains
-    as_premise[theirs[backwards, 0]] = backwards
-    for field in (1, 0):
-        anywhere[theirs[backwards, field]] = backwards
-    anywhere[work.texts.length < GRAM] = -1
-    for numbers, owners in ((work.premise, as_premise), (work.premise, anywhere), (work.hypothesis, anywhere)):
-        rows = work.left
-        rows = rows[owners[numbers[rows]] >= 0]
-        work.reject(rows, "leak_sentence", (work.suite_ids[owner] for owner in owners[numbers[rows]]))
-
-
-def _reject_sentences(work: _Work, reason: str, sentences: Ints, owner: Ints, value: NDArray[np.float64]) -> None:
-    """Reject the rows with one of the sentences that has an owner (a suite's row, else -1)."""
-    place = np.full(len(work.texts.length), -1, dtype=np.int64)
-    place[sentences[owner >= 0]] = np.flatnonzero(owner >= 0)
-    for numbers in (work.premise, work.hypothesis):
-        rows = work.left
-        rows = rows[place[numbers[rows]] >= 0]
-        found = place[numbers[rows]]
-        work.reject(rows, reason, (f"{work.suite_ids[owner[at]]} {value[at]:.3f}" for at in found))
-
-
-def _long_sentences(work: _Work) -> Ints:
-    """The sentences of 8 words or more of the rows that are left."""
-    sentences = np.unique(work.pairs(work.left))
-    return sentences[work.texts.length[sentences] >= GRAM]
-
-
-def _leaks_grams(work: _Work) -> None:
-    """A sentence has too many of its 8-grams in one sentence of a suite.
-
-    In one: what templated text shares with many sentences of a suite, a piece here and a piece there, is no leak.
-    """
-    theirs, first = np.unique(work.suite, return_index=True)
-    grams, source = work.texts.grams(theirs)
-    order = np.argsort(grams, kind="stable")
-    grams, source = grams[order], source[order]
-    sentences = _long_sentences(work)
-    owner, share = np.full(len(sentences), -1, dtype=np.int64), np.zeros(len(sentences))
-    for begin in range(0, len(sentences), CHUNK):
-        part = sentences[begin : begin + CHUNK]
-        sharing, best = _sharing_most(work.texts, part, grams, source, len(theirs))
-        value = _contained(work.texts, part[sharing], theirs[best])
-        enough = value >= work.settings.leakage_containment
-        owner[begin + sharing[enough]] = first[best[enough]] // 2  # `suite` has two columns
-        share[begin + sharing[enough]] = value[enough]
-    _reject_sentences(work, "leak_grams", sentences, owner, share)
-
-
-def _sharing_most(texts: Texts, sentences: Ints, grams: Hashes, source: Ints, sources: int) -> tuple[Ints, Ints]:
-    """The places of sentences that have some of the (sorted) grams, and each one's source with most of them."""
-    ours, place = texts.grams(sentences)
-    at = np.searchsorted(grams, ours)
-    found = []
-    for step in range(POSTINGS):
-        hit = np.flatnonzero(at + step < len(grams))
-        hit = hit[grams[at[hit] + step] == ours[hit]]
-        found.append(place[hit] * sources + source[at[hit] + step])
-    pairs, counts = np.unique(np.concatenate(found), return_counts=True)
-    pairs = pairs[np.lexsort((-counts, pairs // max(sources, 1)))]
-    sharing, start = np.unique(pairs // max(sources, 1), return_index=True)
-    return sharing, pairs[start] % max(sources, 1)
-
-
-def _contained(texts: Texts, sentences: Ints, others: Ints) -> NDArray[np.float64]:
-    """The share of the 8-grams of sentences[i] that are in others[i]."""
-    (ours, place), (theirs, other) = texts.grams(sentences), texts.grams(others)
-    ours, theirs = mix(ours + place.astype(np.uint64)), mix(theirs + other.astype(np.uint64))
-    common: NDArray[np.float64] = np.bincount(place[np.isin(ours, theirs)], minlength=len(sentences)).astype(float)
-    return common / np.bincount(place, minlength=len(sentences))
-
-
-def _leaks_near(work: _Work) -> None:
-    """A sentence, or the whole pair, is nearly one of a suite's."""
-    threshold = work.settings.leakage_jaccard
-    theirs, first = np.unique(work.suite, return_index=True)
-    sentences = _long_sentences(work)
-    tell = work.teller("near leaks, sentences", len(sentences))
-    match, value = nearest(work.texts, sentences[:, None], theirs[:, None], threshold, tell)
-    owner = np.where(match >= 0, first[match] // 2 if len(first) else -1, -1)
-    _reject_sentences(work, "leak_near_sentence", sentences, owner, value)
-    rows = work.left
-    tell = work.teller("near leaks, pairs", len(rows))
-    match, value = nearest(work.texts, work.pairs(rows), work.suite, threshold, tell)
-    found = np.flatnonzero(match >= 0)
-    work.reject(rows[found], "leak_near_pair", (f"{work.suite_ids[match[at]]} {value[at]:.3f}" for at in found))
+def _leaks(work: _Work) -> None:
+    """What stands in a suite, or nearly so."""
+    rows, limits = work.left, work.settings
+    pairs = np.column_stack((work.premise[rows], work.hypothesis[rows]))
+    for found in leaks(work.suites, pairs, limits.leakage_containment, limits.leakage_jaccard, work.report):
+        work.reject(rows[found.places], found.reason, found.evidence)
 
 
 def _lengths(work: _Work) -> None:

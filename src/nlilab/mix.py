@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -34,6 +34,15 @@ class Mixtures(RootModel[dict[Name, Mixture]]):
                 f"it has {', '.join(self.root)}"
             )
         return self.root[arm]
+
+    def check_sources(self, arm: str, known: Collection[str]) -> None:
+        """Refuse an arm that draws on a source which is not `known`: neither a generator nor a dataset of the run."""
+        for name in self.get(arm).sources:
+            if name not in known:
+                raise UserError(
+                    f"params.yaml: mixtures.{arm}.sources: {name!r} is neither in generators nor in datasets"
+                    f"{nearest(name, known)}; add it there (now: {', '.join(known)})"
+                )
 
 
 def mix(arm: str, mixture: Mixture, sources: Mapping[str, pd.DataFrame], labels: list[str]) -> pd.DataFrame:

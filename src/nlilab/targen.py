@@ -7,15 +7,14 @@ import pandas as pd
 from pydantic import Field
 
 from nlilab.answers import Unreadable, read_fields, read_list
+from nlilab.asking import Failed, Read, ask_until_read
 from nlilab.errors import UserError
 from nlilab.files import digest
-from nlilab.llm.errors import ProviderError
-from nlilab.llm.request import Request, Response
+from nlilab.llm.request import Request
 from nlilab.llm.writer import Writer, text_of
 from nlilab.params import Name, Settings
+from nlilab.progress import Report
 from nlilab.task import Task, answer_schema
-
-Report = Callable[..., None]
 
 SEEDS_PER_REQUEST = 10
 ROUNDS = 4  # how often a list that came back too short is asked for again
@@ -33,7 +32,7 @@ class PlanSettings(Settings):
 class GenerateSettings(Settings):
     """How many hypotheses each (premise, label) gets, and how often an unreadable one is asked for again."""
 
-    samples: Annotated[int, Field(ge=1)] = 1
+    samples: Annotated[int, Field(ge=1, le=1000)] = 1
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
 
 
@@ -41,7 +40,7 @@ def write_contexts(writer: Writer, task: Task, count: int) -> list[str]:
     """Step 1: `count` different contexts."""
     schema = answer_schema({"contexts": {"type": "array", "items": {"type": "string"}}})
 
-    def ask(sample: int, missing: int) -> list[str]:
+    def ask(sample: int) -> list[str]:
         meta = {"task": task.name, "step": "contexts", "n": str(count)}
         request = writer.request(task.contexts.messages(n=count), schema, sample, meta)
         return read_list(text_of(writer.ask([request])[0]), "contexts")
@@ -56,6 +55,7 @@ def write_premises(writer: Writer, task: Task, contexts: list[str], per_context:
     rows: list[dict[str, str]] = []
     seen: set[str] = set()
     held = dict.fromkeys(contexts, 0)
+    reason = ""
     for turn in range(ROUNDS):
         slots = [slot for context in contexts for slot in _slots(context, per_context, held[context], turn)]
         requests = []
@@ -66,7 +66,11 @@ def write_premises(writer: Writer, task: Task, contexts: list[str], per_context:
             requests.append(writer.request(messages, schema, chunk, meta | {"genre": genre, "length": length}))
         for request, answer in zip(requests, writer.ask(requests, report), strict=True):
             context = request.meta["context"]
-            for text in _readable_list(answer):
+            try:
+                texts = read_list(text_of(answer), "premises")
+            except Unreadable as error:
+                texts, reason = [], f" (an answer was unreadable: {error})"
+            for text in texts:
                 if held[context] < per_context and text not in seen:
                     seen.add(text)
                     held[context] += 1
@@ -84,8 +88,8 @@ def write_premises(writer: Writer, task: Task, contexts: list[str], per_context:
     if short := {context: count for context, count in held.items() if count < per_context}:
         context, count = next(iter(short.items()))
         raise UserError(
-            f"{writer.name} wrote {count} different premises of {per_context} for {context!r} after {ROUNDS} rounds; "
-            "lower plan.premises_per_context"
+            f"{writer.name} wrote {count} different premises of {per_context} for {context!r} after {ROUNDS} rounds"
+            f"{reason}; lower plan.premises_per_context, or see to the generator"
         )
     order = {context: number for number, context in enumerate(contexts)}
     rows.sort(key=lambda row: order[row["context"]])
@@ -120,57 +124,51 @@ def write_instances(
     """
     field = task.file.written_field
     schema = answer_schema({field: {"type": "string"}})
-    rows: list[dict[str, Any]] = []
-    rejects: list[dict[str, Any]] = []
-    open_cells: list[dict[str, Any]] = [
-        {str(key): value for key, value in cell.items()} for cell in cells.to_dict("records")
+    records: list[dict[str, Any]] = [
+        {str(key): value for key, value in row.items()} for row in cells.to_dict("records")
     ]
-    for attempt in range(attempts):
-        requests = [_instance_request(writer, task, schema, cell, attempt) for cell in open_cells]
-        failed = []
-        for cell, request, answer in zip(open_cells, requests, writer.ask(requests, report), strict=True):
-            try:
-                text = read_fields(text_of(answer), [field])[field]
-            except Unreadable as reason:
-                failed.append(cell)
-                raw = answer.text if isinstance(answer, Response) else ""
-                rejects.append({**cell, "attempt": attempt, "reason": str(reason), "answer": raw[:EVIDENCE]})
-                continue
-            model = answer.model if isinstance(answer, Response) else ""
-            provenance = {
-                "generator": writer.name,
-                "model": model,
-                "prompt": task.generate[cell["label"]].digest,
-                "request": request.key,
-            }
-            rows.append({**cell, field: text, **provenance})
-        open_cells = failed
-        if not open_cells:
-            break
-    given_up = {cell["id"] for cell in open_cells}
-    last = attempts - 1
-    for reject in rejects:
-        reject["final"] = reject["id"] in given_up and reject["attempt"] == last
+    found, failed = ask_until_read(
+        records,
+        lambda cell, further: _instance_request(writer, task, schema, cell, further),
+        lambda text: read_fields(text, [field])[field],
+        lambda requests: writer.ask(requests, report),
+        attempts,
+    )
+    rows = [_instance_row(writer, task, cell, found[place]) for place, cell in enumerate(records) if place in found]
+    rejects = [_instance_reject(records[failure.place], failure) for failure in failed]
     _check_whole(cells, rows, rejects)
     if not rows:
         raise UserError(
             f"{writer.name} gave no readable answer to {len(cells)} cells; the last one: {rejects[-1]['reason']}"
         )
-    order = {cell: number for number, cell in enumerate(cells["id"])}
-    rows.sort(key=lambda row: order[row["id"]])
     columns = [*cells.columns, "attempt", "reason", "answer", "final"]
     return pd.DataFrame(rows), pd.DataFrame(rejects, columns=columns)
 
 
 def _instance_request(
-    writer: Writer, task: Task, schema: dict[str, Any], cell: dict[str, Any], attempt: int
+    writer: Writer, task: Task, schema: dict[str, Any], cell: dict[str, Any], further: int
 ) -> Request:
     field = task.file.seed_field
     values = {"context": cell["context"], field: cell[field]}
     meta = {"task": task.name, "step": "generate", "label": cell["label"], **values}
-    # Every further attempt is a further sample of the same prompt, apart from those that the plan asks for.
-    sample = cell["sample"] + 1000 * attempt
-    return writer.request(task.generate[cell["label"]].messages(**values), schema, sample, meta)
+    return writer.request(task.generate[cell["label"]].messages(**values), schema, cell["sample"] + further, meta)
+
+
+def _instance_row(writer: Writer, task: Task, cell: dict[str, Any], read: Read[str]) -> dict[str, Any]:
+    """The cell with what was written for it, and by whom on which prompt."""
+    return {
+        **cell,
+        task.file.written_field: read.value,
+        "generator": writer.name,
+        "model": read.model,
+        "prompt": task.generate[cell["label"]].digest,
+        "request": read.request.key,
+    }
+
+
+def _instance_reject(cell: dict[str, Any], failed: Failed) -> dict[str, Any]:
+    evidence = {"reason": failed.reason, "answer": failed.answer[:EVIDENCE]}
+    return {**cell, "attempt": failed.attempt, **evidence, "final": failed.final}
 
 
 def _check_whole(cells: pd.DataFrame, rows: list[dict[str, Any]], rejects: list[dict[str, Any]]) -> None:
@@ -190,20 +188,13 @@ def _slots(context: str, per_context: int, held: int, turn: int) -> Iterator[tup
         chunk, offset, due = chunk + 1, offset + count, due - count
 
 
-def _readable_list(answer: Response | ProviderError) -> list[str]:
-    try:
-        return read_list(text_of(answer), "premises")
-    except Unreadable:
-        return []
-
-
-def _collect(ask: Callable[[int, int], list[str]], count: int, too_few: str) -> list[str]:
+def _collect(ask: Callable[[int], list[str]], count: int, too_few: str) -> list[str]:
     """Ask until `count` different texts are there, or the rounds are over."""
     found: dict[str, None] = {}
     reason = ""
     for sample in range(ROUNDS):
         try:
-            found |= dict.fromkeys(ask(sample, count - len(found)))
+            found |= dict.fromkeys(ask(sample))
         except Unreadable as error:
             reason = f" ({error})"
         if len(found) >= count:

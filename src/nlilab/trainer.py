@@ -23,7 +23,6 @@ from transformers import (
 
 from nlilab.classifier import (
     Floats,
-    Report,
     View,
     encode,
     load_start,
@@ -32,6 +31,7 @@ from nlilab.classifier import (
     save_tokenizer,
 )
 from nlilab.errors import UserError
+from nlilab.progress import Report
 from nlilab.schema import THREE_WAY
 from nlilab.training import TrainSettings
 

@@ -1,19 +1,23 @@
-"""The client: store first, then live calls with bounded concurrency and retries, the same for every provider."""
+"""The client: recordings, then the store, then calls; bounded, patient and within the budget for every provider."""
 
 import asyncio
 import contextlib
 import importlib
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from nlilab.errors import UserError
 from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ErrorKind, ProviderError
 from nlilab.llm.keys import KEY_VARIABLES
-from nlilab.llm.request import Request, Response
+from nlilab.llm.money import Budget, Tariff, run_name, spent_in
+from nlilab.llm.recording import Recording, recording_path
+from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
+from nlilab.llm.throttle import Throttle
 
 # Imported only when something must be asked: an SDK takes seconds to import.
 PROVIDERS: dict[str, str] = {
@@ -28,6 +32,8 @@ FIRST_WAIT = 0.5  # seconds before the first retry, doubled for each one after
 LONGEST_WAIT = 120.0  # a server that asks for a longer pause gets none: its request fails and says so
 GRACE = 10.0  # seconds that calls under way get to land once the run has to stop: they are paid for
 GIVE_UP_AFTER = 16  # requests in a row that used up all their attempts, with no answer between
+PATIENCE = 4  # rate limits cost nothing and pass: they may be met this many times as often as other failures
+WINDOW = 8192  # requests taken at a time: memory does not grow with the length of a run
 
 STOP_REMEDY = {
     ErrorKind.AUTH: "the key was refused; check {variable} and the account's rights",
@@ -35,6 +41,11 @@ STOP_REMEDY = {
 }
 
 Answer = Response | ProviderError
+Mode = Literal["auto", "replay", "live"]
+Transport = Literal["online", "batch"]
+
+
+Identity = tuple[str, str, str | None]  # provider, model, base_url
 
 
 class Provider(Protocol):
@@ -76,104 +87,205 @@ class Generator:
         if self.provider not in PROVIDERS:
             raise UserError(f"unknown provider {self.provider!r}: expected one of {', '.join(PROVIDERS)}")
 
+    @property
+    def identity(self) -> Identity:
+        """What all its requests have in common."""
+        return (self.provider, self.model, self.base_url.rstrip("/") if self.base_url else None)
+
     def request(
         self, messages: Iterable[tuple[str, str]], sample: int = 0, meta: Mapping[str, str] | None = None
     ) -> Request:
         """The request that asks this generator; `messages` are (role, content)."""
-        address = self.base_url.rstrip("/") if self.base_url else None
-        told = tuple((role, _writable(content)) for role, content in messages)
+        _, _, address = self.identity
+        told = tuple((role, writable(content)) for role, content in messages)
         return Request(self.provider, self.model, told, address, dict(self.parameters), sample, dict(meta or {}))
 
 
 class Client:
-    """Asks any mixture of generators: `concurrency` calls at once, each `attempts` times and `timeout` s at most."""
+    """Asks any mixture of generators: `concurrency` calls at once, each `attempts` times and `timeout` s at most.
 
-    def __init__(self, store: Store, concurrency: int = 16, attempts: int = 5, timeout: float = 300.0) -> None:
+    `mode`: auto looks into recordings, then the store, then calls; replay never calls; live passes recordings over.
+    `transport`: batch sends what is missing through the provider's batch API and waits at most `batch_wait` seconds.
+    `budget` is in dollars for the whole run; `tariffs` are by provider, model and address, `recordings` by generator.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        concurrency: int = 16,
+        attempts: int = 5,
+        timeout: float = 300.0,
+        *,
+        mode: Mode = "auto",
+        transport: Transport = "online",
+        batch_wait: float = 0.0,
+        budget: float | None = None,
+    ) -> None:
         self.store = store
         self.concurrency = concurrency
         self.attempts = attempts
         self.timeout = timeout
-        self._local: dict[tuple[str, str, str | None], Provider] = {}
+        self.mode = mode
+        self.transport = transport
+        self.batch_wait = batch_wait
+        self.budget = budget
+        self.tariffs: dict[Identity, Tariff] = {}
+        self.recordings: dict[str, Recording] = {}
+        self._local: dict[Identity, Provider] = {}
 
     def run(self, requests: Iterable[Request], on_progress: Callable[[Progress], None] | None = None) -> list[Answer]:
         """One answer or error for each request, in order; a refused key or a used-up quota is a UserError."""
-        return asyncio.run(_Run(self, list(requests), on_progress).go())
+        listed = list(requests)
+        return list(self.stream(listed, on_progress, len(listed)))
+
+    def stream(
+        self,
+        requests: Iterable[Request],
+        on_progress: Callable[[Progress], None] | None = None,
+        total: int = 0,
+    ) -> Iterator[Answer]:
+        """The same for any number of requests, of which WINDOW are held at a time."""
+        waiting = iter(requests)
+        with asyncio.Runner() as runner:
+            state = _Run(self, Progress(total=total), on_progress)
+            try:
+                while window := list(itertools.islice(waiting, WINDOW)):
+                    yield from runner.run(state.serve(window))
+            finally:
+                runner.run(state.close())
+
+    def held(self, requests: Iterable[Request]) -> dict[str, Answer]:
+        """What recordings and the store hold, by key; failures are answers in a replay alone."""
+        found: dict[str, Answer] = {}
+        rest: list[str] = []
+        for request in requests:
+            recording = None if self.mode == "live" else self.recordings.get(request.meta.get("generator", ""))
+            known = recording.find(request.key) if recording else None
+            if known is not None and (self.mode == "replay" or _whole(known)):
+                found[request.key] = known
+            else:
+                rest.append(request.key)
+        return found | (self.store.evidence(rest) if self.mode == "replay" else self.store.find(rest))
+
+    def tariff(self, request: Request) -> Tariff:
+        """What the request's generator costs."""
+        return self.tariffs.get(identity(request), NO_TARIFF)
 
     def provider(self, request: Request) -> Provider:
         """The provider that answers this request: a new one, or the local one that is already loaded."""
-        identity = (request.provider, request.model, request.base_url)
-        if identity in self._local:
-            return self._local[identity]
-        module, name = PROVIDERS[request.provider].split(":")
-        provider = cast(Provider, getattr(importlib.import_module(module), name)(request.model, request.base_url))
+        name = identity(request)
+        if name in self._local:
+            return self._local[name]
+        module, kind = PROVIDERS[request.provider].split(":")
+        provider = cast(Provider, getattr(importlib.import_module(module), kind)(request.model, request.base_url))
         if request.provider in LOCAL:
-            self._local[identity] = provider
+            self._local[name] = provider
         return provider
 
 
+NO_TARIFF = Tariff(None)
+
+
 @dataclass
-class _Job:
-    """One request to buy and the places in the run that its answer fills."""
+class Job:
+    """One request to buy and the places in the window that its answer fills."""
 
     request: Request
     places: list[int]
 
 
-class _Run:
-    """One call of Client.run: its answers, its tally, and whether it has to stop."""
+@dataclass(frozen=True)
+class _Call:
+    provider: Provider
+    throttle: Throttle
+    jobs: list[Job]
 
-    def __init__(self, client: Client, requests: list[Request], on_progress: Callable[[Progress], None] | None) -> None:
+
+class _Run:
+    """One run of the client: its windows' answers, its tally, its budget, and whether it has to stop."""
+
+    def __init__(self, client: Client, start: Progress, on_progress: Callable[[Progress], None] | None) -> None:
         self.client = client
-        self.requests = requests
         self.report = on_progress or (lambda progress: None)
-        self.answers: list[Answer | None] = [None] * len(requests)
-        self.progress = Progress(total=len(requests))
+        self.progress = start
+        self.answers: list[Answer | None] = []
         self.stopping = asyncio.Event()
         self.exhausted_in_a_row = 0
+        self.budget = Budget(client.budget, spent_in(client.store, run_name()) if client.budget is not None else 0.0)
+        self.providers: dict[Identity, tuple[Provider, Throttle]] = {}
 
-    async def go(self) -> list[Answer]:
-        jobs = self._serve_hits()
+    async def serve(self, requests: list[Request]) -> list[Answer]:
+        """One answer for each request of a window."""
+        self.answers = [None] * len(requests)
+        jobs = self._serve_held(requests)
         if jobs:
+            if self.client.mode == "replay":
+                raise UserError(_miss(jobs[0].request, len(jobs), self.client))
             await self._buy(jobs)
         return cast(list[Answer], self.answers)
 
-    def _serve_hits(self) -> list[_Job]:
-        """Fill in what the store holds; group what is left, the same request once."""
-        found = self.client.store.find(self.requests)
+    async def close(self) -> None:
+        """Let what was answered reach the disk, and close the connections."""
+        await self.client.store.flush()
+        for provider, _ in self.providers.values():
+            if (close := getattr(provider, "close", None)) is not None:
+                await close()
+
+    def _serve_held(self, requests: list[Request]) -> list[Job]:
+        """Fill in what is held; group what is left, the same request once."""
+        found = self.client.held(requests)
         hits = 0
-        jobs: dict[tuple[str, int | None], _Job] = {}
-        for place, request in enumerate(self.requests):
+        jobs: dict[tuple[str, int | None], Job] = {}
+        uses: Counter[tuple[str, str]] = Counter()
+        hit_uses: Counter[tuple[str, str]] = Counter()
+        for place, request in enumerate(requests):
             known = found.get(request.key)
-            if known and (request.max_tokens is None or known.output_tokens <= request.max_tokens):
+            who = (request.meta.get("generator", request.model), request.meta.get("step", ""))
+            uses[who] += 1
+            if known is not None and _fits(known, request):
                 self.answers[place] = known
                 hits += 1
+                hit_uses[who] += 1
             else:
-                jobs.setdefault((request.key, request.max_tokens), _Job(request, [])).places.append(place)
-        self._count(hits=hits)
+                jobs.setdefault((request.key, request.max_tokens), Job(request, [])).places.append(place)
+        self.client.store.note_uses(run_name(), [(*who, count, hit_uses[who]) for who, count in uses.items()])
+        self.count(hits=hits)
         return list(jobs.values())
 
-    async def _buy(self, jobs: list[_Job]) -> None:
-        by_provider: dict[tuple[str, str, str | None], list[_Job]] = {}
+    async def _buy(self, jobs: list[Job]) -> None:
+        by_provider: dict[Identity, list[Job]] = {}
         for job in jobs:
-            of = (job.request.provider, job.request.model, job.request.base_url)
-            by_provider.setdefault(of, []).append(job)
-        providers: list[Provider] = []
-        calls: list[tuple[Provider, list[_Job]]] = []
-        try:
-            for wanted in by_provider.values():
-                provider = self.client.provider(wanted[0].request)
-                providers.append(provider)
-                _refuse_unknown(provider, [job.request for job in wanted])
-                calls += [(provider, wanted[i : i + provider.batch]) for i in range(0, len(wanted), provider.batch)]
-            await self._work_through(calls)
-        finally:
-            await self.client.store.flush()
-            for provider in providers:
-                if (close := getattr(provider, "close", None)) is not None:
-                    await close()
+            by_provider.setdefault(identity(job.request), []).append(job)
+        for name, wanted in by_provider.items():
+            self._check(name, wanted)
+        calls: list[_Call] = []
+        for name, wanted in by_provider.items():
+            provider, throttle = self.providers[name]
+            if self.client.transport == "batch" and name[0] not in LOCAL:
+                from nlilab.llm.batch import buy
 
-    async def _work_through(self, calls: list[tuple[Provider, list[_Job]]]) -> None:
+                await buy(self, cast(Any, provider), wanted)
+            else:
+                size = provider.batch
+                calls += [_Call(provider, throttle, wanted[i : i + size]) for i in range(0, len(wanted), size)]
+        await self._work_through(calls)
+
+    def _check(self, name: Identity, jobs: list[Job]) -> None:
+        """Whatever is wrong with the generator, said before anything is sent to anyone."""
+        if name not in self.providers:
+            self.providers[name] = (self.client.provider(jobs[0].request), Throttle(self.client.concurrency))
+        _refuse_unknown(self.providers[name][0], [job.request for job in jobs])
+        unlimited = name[0] == "openai" and any(job.request.max_tokens is None for job in jobs)
+        if self.client.budget is not None and unlimited and self.client.tariff(jobs[0].request).price:
+            raise UserError(
+                f"generator {name[0]}/{name[1]}: llm.budget_usd needs to know how long an answer can get; set "
+                "max_tokens in the generator's parameters"
+            )
+
+    async def _work_through(self, calls: list[_Call]) -> None:
         """Serve every call; at the first error that stops the run, let those under way land and raise it."""
+        if not calls:
+            return
         waiting = iter(calls)
         count = min(self.client.concurrency, len(calls))
         workers = [asyncio.create_task(self._work(waiting)) for _ in range(count)]
@@ -189,30 +301,69 @@ class _Run:
         for worker in done:
             worker.result()
 
-    async def _work(self, waiting: Iterator[tuple[Provider, list[_Job]]]) -> None:
-        for provider, jobs in waiting:
-            await self._serve(provider, jobs)
+    async def _work(self, waiting: Iterator[_Call]) -> None:
+        for call in waiting:
+            await self._serve(call, call.jobs)
             if self.stopping.is_set():
                 return
 
-    async def _serve(self, provider: Provider, jobs: list[_Job]) -> None:
+    async def _serve(self, call: _Call, jobs: list[Job]) -> None:
         """Ask until every job has an answer or an error that stays."""
-        for attempt in itertools.count(1):
-            answers = await self._ask(provider, [job.request for job in jobs])
+        met: Counter[bool] = Counter()  # failures: rate limits, others
+        while True:
+            answers = await self._ask_once(call, jobs)
+            if answers is None:
+                return
             pairs = list(zip(jobs, answers, strict=True))
-            # On disk before it counts; the commits of one batch travel together. A lone one is awaited as it is: a task
-            # of its own would leave the connection idle for a moment, and the pool looks at every idle one each time.
-            commits = [self.client.store.commit(job.request, answer) for job, answer in pairs]
-            await (commits[0] if len(commits) == 1 else asyncio.gather(*commits))
-            again = [job for job, answer in pairs if not self._settle(job, answer, attempt)]
+            limited = any(_is(answer, ErrorKind.RATE_LIMITED) for answer in answers)
+            met[limited] += 1
+            last = met[limited] >= self.client.attempts * (PATIENCE if limited else 1)
+            again = [job for job, answer in pairs if not self.settle(job, answer, last)]
             if not again:
                 return
             asked = [answer.retry_after or 0.0 for answer in answers if isinstance(answer, ProviderError)]
-            self._count(retried=len(again))
-            await self._pause(attempt, max(asked))
+            self.count(retried=len(again))
+            await self._pause(met[limited], max(asked))
             if self.stopping.is_set():
                 return
             jobs = again
+
+    async def _ask_once(self, call: _Call, jobs: list[Job]) -> list[Answer] | None:
+        """One call, paid for and on disk; None where the run stopped before it was sent."""
+        requests = [job.request for job in jobs]
+        tariff = self.client.tariff(requests[0])
+        most = sum(map(tariff.most, requests)) if self.budget.limit is not None else 0.0
+        mark = await call.throttle.enter()
+        try:
+            if self.stopping.is_set():
+                return None
+            if not await self.budget.reserve(most):
+                raise UserError(self.broke(requests[0], most))
+            dollars = most
+            try:
+                answers = await self._ask(call.provider, requests)
+                dollars = await self._keep(requests, answers, tariff)
+            finally:
+                await self.budget.settle(most, dollars)
+        finally:
+            call.throttle.leave()
+        for answer in answers:
+            if _is(answer, ErrorKind.RATE_LIMITED):
+                call.throttle.cut(mark, min(LONGEST_WAIT, cast(ProviderError, answer).retry_after or 0.0))
+            elif isinstance(answer, Response):
+                call.throttle.grow()
+        return answers
+
+    async def _keep(self, requests: list[Request], answers: list[Answer], tariff: Tariff) -> float:
+        """On disk before it counts; returns the dollars.
+
+        The commits of one batch travel together. A lone one is awaited as it is: a task of its own would leave the
+        connection idle for a moment, and the pool looks at every idle one each time.
+        """
+        bills = [tariff.bill(request, answer) for request, answer in zip(requests, answers, strict=True)]
+        commits = [self.client.store.commit(*one) for one in zip(requests, answers, bills, strict=True)]
+        await (commits[0] if len(commits) == 1 else asyncio.gather(*commits))
+        return sum(bill.dollars for bill in bills)
 
     async def _ask(self, provider: Provider, requests: list[Request]) -> list[Answer]:
         limit = None if requests[0].provider in LOCAL else self.client.timeout
@@ -220,35 +371,51 @@ class _Run:
             async with asyncio.timeout(limit):
                 answers = await provider.answer(requests)
         except TimeoutError:
-            return [ProviderError(ErrorKind.TIMEOUT, f"no answer within {limit:g} s") for _ in requests]
-        return [replace(a, text=_writable(a.text)) if isinstance(a, Response) else a for a in answers]
+            late = f"no answer within {limit:g} s"
+            return [ProviderError(ErrorKind.TIMEOUT, late, charged=True) for _ in requests]
+        return [replace(a, text=writable(a.text)) if isinstance(a, Response) else a for a in answers]
 
-    def _settle(self, job: _Job, answer: Answer, attempt: int) -> bool:
+    def settle(self, job: Job, answer: Answer, last: bool) -> bool:
         """Give the answer its places; False where the request is to be asked again."""
         if isinstance(answer, Response):
             self.exhausted_in_a_row = 0
-            self._count(bought=1, hits=len(job.places) - 1)
+            self.count(bought=1, hits=len(job.places) - 1)
         else:
             worth_it = answer.kind in RETRIES and (answer.retry_after or 0.0) <= LONGEST_WAIT
-            if worth_it and attempt < self.client.attempts and not self.stopping.is_set():
+            if worth_it and not last and not self.stopping.is_set():
                 return False
             self._stop_if_hopeless(job.request, answer)
-            self._count(failed=len(job.places))
+            self.count(failed=len(job.places))
         for place in job.places:
             self.answers[place] = answer
         return True
 
+    def kept(self) -> str:
+        """What a message says of the answers of a run that stops."""
+        return f"the {self.progress.bought} answers bought in this run are kept in {self.client.store.path}"
+
+    def broke(self, request: Request, most: float) -> str:
+        """The message of a run that its budget stops."""
+        return (
+            f"llm.budget_usd: {self.budget.spent:.4f} of {self.budget.limit:g} dollars are spent, and the next call of "
+            f"{request.provider}/{request.model} can cost {most:.4f}; {self.kept()}: raise llm.budget_usd, or run "
+            "the same command again to go on with a new budget (`nlilab cost` says what is missing)"
+        )
+
+    def stop_message(self, provider: str, model: str, error: ProviderError) -> str:
+        """The message of a run that a refused key or a used-up quota stops."""
+        remedy = STOP_REMEDY[error.kind].format(variable=KEY_VARIABLES.get(provider, ""))
+        return f"{provider}/{model}: {remedy} ({error.message}); {self.kept()}"
+
     def _stop_if_hopeless(self, request: Request, error: ProviderError) -> None:
         name = f"{request.provider}/{request.model}"
-        kept = f"the {self.progress.bought} answers bought in this run are kept in {self.client.store.path}"
         if error.kind in STOPS_THE_RUN:
-            variable = KEY_VARIABLES.get(request.provider, "")
-            raise UserError(f"{name}: {STOP_REMEDY[error.kind].format(variable=variable)} ({error.message}); {kept}")
+            raise UserError(self.stop_message(request.provider, request.model, error))
         self.exhausted_in_a_row += error.kind in RETRIES
         if self.exhausted_in_a_row >= GIVE_UP_AFTER:
             raise UserError(
-                f"{name}: {GIVE_UP_AFTER} requests in a row failed {self.client.attempts} times each, the last with "
-                f"{error}; {kept}: see to the server or the connection, then run the same command again"
+                f"{name}: {GIVE_UP_AFTER} requests in a row used up their attempts, the last with {error}; "
+                f"{self.kept()}: see to the server or the connection, then run the same command again"
             )
 
     async def _pause(self, attempt: int, asked: float) -> None:
@@ -259,11 +426,45 @@ class _Run:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), wait)
 
-    def _count(self, hits: int = 0, bought: int = 0, failed: int = 0, retried: int = 0) -> None:
+    def count(self, hits: int = 0, bought: int = 0, failed: int = 0, retried: int = 0) -> None:
+        """Add to the tally and tell it."""
         now = self.progress
         hits, bought, failed = now.hits + hits, now.bought + bought, now.failed + failed
-        self.progress = Progress(hits + bought + failed, now.total, hits, bought, failed, now.retried + retried)
+        done = hits + bought + failed
+        self.progress = Progress(done, max(now.total, done), hits, bought, failed, now.retried + retried)
         self.report(self.progress)
+
+
+def identity(request: Request) -> Identity:
+    """Whom a request asks."""
+    return (request.provider, request.model, request.base_url)
+
+
+def _is(answer: Answer, kind: ErrorKind) -> bool:
+    return isinstance(answer, ProviderError) and answer.kind is kind
+
+
+def _whole(answer: Answer) -> bool:
+    return isinstance(answer, Response) and answer.finish is Finish.STOP
+
+
+def _fits(known: Answer, request: Request) -> bool:
+    """A finished answer that is longer than the limit would have been cut; evidence of a replay stands as it is."""
+    if not _whole(known) or request.max_tokens is None:
+        return True
+    return cast(Response, known).output_tokens <= request.max_tokens
+
+
+def _miss(request: Request, count: int, client: Client) -> str:
+    generator = request.meta.get("generator", f"{request.provider}/{request.model}")
+    about = ", ".join(f"{name} {request.meta[name]!r}" for name in ("step", "label", "context") if name in request.meta)
+    recording = client.recordings.get(generator)
+    where = str(recording.path) if recording else f"{recording_path(generator)} (missing)"
+    return (
+        f"llm.mode is replay, and {count} of the requests to {generator} are neither in {where} nor in "
+        f"{client.store.path}, the first {request.key[:16]} ({about}); set llm.mode to auto to ask for them, then "
+        "`nlilab record` to keep them; or `dvc pull` where a remote holds the recording"
+    )
 
 
 def _refuse_unknown(provider: Provider, requests: Sequence[Request]) -> None:
@@ -277,6 +478,6 @@ def _refuse_unknown(provider: Provider, requests: Sequence[Request]) -> None:
             )
 
 
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
     # Half of a surrogate pair (an emoji that was cut) is no UTF-8: it can be neither sent nor stored.
     return text.encode("utf-8", errors="replace").decode("utf-8")

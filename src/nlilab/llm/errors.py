@@ -45,13 +45,18 @@ MESSAGE_CHARACTERS = 400
 
 
 class ProviderError(Exception):
-    """One call that gave no answer; `retry_after` is what the server asked for, in seconds."""
+    """One call that gave no answer.
 
-    def __init__(self, kind: ErrorKind, message: str, retry_after: float | None = None) -> None:
+    `retry_after` is what the server asked for, in seconds. `charged` says that the provider may have worked and may
+    bill for it (a call that broke off, a body that could not be read): a budget counts the most it can have cost.
+    """
+
+    def __init__(self, kind: ErrorKind, message: str, retry_after: float | None = None, charged: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.retry_after = retry_after
+        self.charged = charged
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}"
@@ -68,7 +73,10 @@ def from_status(status: int, codes: frozenset[str], message: str, headers: Mappi
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by the Retry-After header (a number or a date, RFC 9110 section 10.2.3), if it says so."""
+    """Seconds to wait by the Retry-After header (a number or a date, RFC 9110 section 10.2.3), if it says so.
+
+    A date is measured against the server's own Date header: the clock of this machine may be wrong.
+    """
     value = headers.get("retry-after")
     if value is None:
         return None
@@ -77,6 +85,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         pass
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        now = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time.time()
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
     except ValueError:
         return None

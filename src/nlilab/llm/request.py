@@ -51,6 +51,10 @@ class Request:
         }
         return hashlib.sha256(canonical(identity).encode()).hexdigest()
 
+    def written(self) -> str:
+        """What was asked as JSON: messages, parameters, sample."""
+        return json.dumps({"messages": self.messages, "parameters": dict(self.parameters), "sample": self.sample})
+
     @property
     def max_tokens(self) -> int | None:
         """The longest answer that is wanted, in the provider's tokens; None where the provider decides."""
@@ -80,5 +84,7 @@ class Response:
     text: str
     finish: Finish
     model: str  # as the provider returned it
-    input_tokens: int = 0
+    input_tokens: int = 0  # all of them, cached ones included
     output_tokens: int = 0
+    cache_read_tokens: int = 0  # of the input: served from the provider's prompt cache, at a lower price
+    cache_write_tokens: int = 0  # of the input: written into it, at a higher one

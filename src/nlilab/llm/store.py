@@ -7,17 +7,18 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock
 
 from nlilab.errors import UserError
-from nlilab.llm.errors import ProviderError
+from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.request import Finish, Request, Response
 
-VERSION = 1
+VERSION = 2
 BUSY_SECONDS = 60.0  # how long one process waits for another's commit
 KEYS_PER_QUERY = 500
 
@@ -42,15 +43,66 @@ CREATE TABLE IF NOT EXISTS answers (
 );
 CREATE INDEX IF NOT EXISTS finished ON answers (key) WHERE finish = 'stop';
 """
-INSERT = """
-INSERT INTO answers (at, key, provider, base_url, asked, request, meta,
-                     finish, text, model, input_tokens, output_tokens, error, message)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+# What version 2 knows beside: whose money it was, and the write-ahead log of the batch APIs.
+MONEY = """
+ALTER TABLE answers ADD COLUMN cache_read_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE answers ADD COLUMN cache_write_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE answers ADD COLUMN dollars REAL NOT NULL DEFAULT 0;      -- at the price of `prices`
+ALTER TABLE answers ADD COLUMN assumed INTEGER NOT NULL DEFAULT 0;   -- 1: the most that a broken call can have cost
+ALTER TABLE answers ADD COLUMN prices TEXT;    -- the date of the price table; NULL where the model has no price
+ALTER TABLE answers ADD COLUMN run TEXT;       -- one `dvc repro`, or one process outside of it
+ALTER TABLE answers ADD COLUMN batch TEXT;     -- the provider's batch that it came from
+CREATE INDEX answers_by_key ON answers (key);
+CREATE INDEX answers_by_run ON answers (run) WHERE dollars > 0;
+CREATE TABLE uses (           -- what each asking found: the cache hits of the ledger
+    at INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    generator TEXT NOT NULL,
+    step TEXT NOT NULL,
+    asked INTEGER NOT NULL,
+    held INTEGER NOT NULL
+);
+CREATE TABLE batches (        -- intent -> submitted -> imported | void
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    base_url TEXT,
+    model TEXT NOT NULL,
+    state TEXT NOT NULL,
+    token TEXT NOT NULL,      -- ours, sent along where the provider takes it
+    known TEXT NOT NULL,      -- JSON: the provider's batches before ours; an orphan is none of them
+    batch TEXT,               -- the provider's name for it
+    run TEXT NOT NULL
+);
+CREATE TABLE batch_items (
+    batch INTEGER NOT NULL REFERENCES batches (id),
+    key TEXT NOT NULL,
+    request TEXT NOT NULL,    -- JSON: what rebuilds the request
+    PRIMARY KEY (batch, key)
+) WITHOUT ROWID;
+CREATE INDEX items_by_key ON batch_items (key);
 """
+COLUMNS = (
+    *("at", "key", "provider", "base_url", "asked", "request", "meta"),
+    *("finish", "text", "model", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"),
+    *("error", "message", "dollars", "assumed", "prices", "run", "batch"),
+)
+INSERT = f"INSERT INTO answers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 log = logging.getLogger(__name__)
-Row = tuple[str | int | None, ...]
+Row = tuple[str | int | float | None, ...]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What one answer cost, or the most it can have cost (`assumed`), and which run and batch it belongs to."""
+
+    dollars: float = 0.0
+    assumed: bool = False
+    prices: str | None = None
+    run: str | None = None
+    batch: str | None = None
 
 
 def default_path() -> Path:
@@ -71,15 +123,22 @@ class Store:
             raise UserError(f"{self.path.parent}: cannot be made ({error}): NLILAB_CACHE moves it") from error
         self._connection = self._open()
 
-    def find(self, requests: Iterable[Request]) -> dict[str, Response]:
-        """The latest finished answer by key, for those requests that have one."""
-        keys = list({request.key for request in requests})
-        return self._guarded(lambda connection: _select(connection, keys))
+    def find(self, keys: Iterable[str]) -> dict[str, Response]:
+        """The latest finished answer by key, for those that have one."""
+        wanted = list(dict.fromkeys(keys))
+        return self.use(lambda connection: _select(connection, wanted))
 
-    async def commit(self, request: Request, answer: Response | ProviderError) -> None:
+    def evidence(self, keys: Iterable[str]) -> dict[str, Response | ProviderError]:
+        """The same, and where no answer finished, the latest that came instead: cut, refused, empty or failed."""
+        wanted = list(dict.fromkeys(keys))
+        finished = self.find(wanted)
+        rest = [key for key in wanted if key not in finished]
+        return {**self.use(lambda connection: _select_evidence(connection, rest)), **finished}
+
+    async def commit(self, request: Request, answer: Response | ProviderError, bill: Bill) -> None:
         """Return once the answer is on disk; what arrives during one commit shares the next one."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((_row(request, answer), future))
+        self._waiting.append((row(request, answer, bill), future))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_waiting())
         await future
@@ -91,18 +150,38 @@ class Store:
 
     def write(self, rows: Sequence[Row]) -> None:
         """Commit the rows together."""
+        self.change(lambda connection: self.insert(connection, rows))
 
-        def insert(connection: sqlite3.Connection) -> None:
+    @staticmethod
+    def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        """Put the rows in, within a transaction of the caller's."""
+        connection.executemany(INSERT, rows)
+
+    def change(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """Run it as one transaction: on disk when this returns, or not at all."""
+
+        def transaction(connection: sqlite3.Connection) -> T:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                connection.executemany(INSERT, rows)
+                result = operation(connection)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            return result
 
-        self._guarded(insert)
+        return self.use(transaction)
+
+    def note_uses(self, run: str, uses: Sequence[tuple[str, str, int, int]]) -> None:
+        """Put into the ledger what was asked for: (generator, step, asked, held) each."""
+        now = int(time.time())
+        self.change(
+            lambda connection: connection.executemany(
+                "INSERT INTO uses (at, run, generator, step, asked, held) VALUES (?, ?, ?, ?, ?, ?)",
+                [(now, run, *use) for use in uses],
+            )
+        )
 
     def close(self) -> None:
         """Let go of the file."""
@@ -122,8 +201,8 @@ class Store:
                     if not future.done():
                         future.set_result(None)
 
-    def _guarded(self, operation: Callable[[sqlite3.Connection], T]) -> T:
-        """Run it; where the file proves damaged, set that aside and run it again on a new one."""
+    def use(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """Run it on the connection; where the file proves damaged, set that aside and run it again on a new one."""
         try:
             try:
                 return operation(self._connection)
@@ -162,10 +241,11 @@ def _connect(path: Path, suspect: bool) -> sqlite3.Connection:
         if suspect and (report := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise sqlite3.DatabaseError(f"malformed: {report}")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, VERSION):
+        if version > VERSION:
             raise UserError(f"{path}: store version {version}, expected {VERSION}: move it away or update nlilab")
-        if version == 0:
-            connection.executescript(SCHEMA + f"PRAGMA user_version = {VERSION};")
+        if version < VERSION:
+            steps = (SCHEMA if version == 0 else "") + MONEY
+            connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {VERSION}; COMMIT;")
         connection.execute("SELECT id FROM answers LIMIT 1").fetchone()
     except BaseException:
         connection.close()
@@ -192,25 +272,47 @@ def _set_aside(path: Path, error: sqlite3.DatabaseError) -> None:
     )
 
 
+def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(keys), KEYS_PER_QUERY):
+        yield keys[start : start + KEYS_PER_QUERY]
+
+
+_ANSWER = "key, text, finish, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
+
+
 def _select(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Response]:
     found: dict[str, Response] = {}
-    for start in range(0, len(keys), KEYS_PER_QUERY):
-        some = keys[start : start + KEYS_PER_QUERY]
+    for some in _parts(keys):
         rows = connection.execute(
-            "SELECT key, text, model, input_tokens, output_tokens FROM answers "
-            f"WHERE finish = 'stop' AND key IN ({','.join('?' * len(some))}) ORDER BY id",
+            f"SELECT {_ANSWER} FROM answers WHERE finish = 'stop' AND key IN ({','.join('?' * len(some))}) ORDER BY id",
             some,
         )
-        for key, text, model, taken, given in rows:
-            found[key] = Response(key, text, Finish.STOP, model, taken, given)
+        for key, text, _, *counts in rows:
+            found[key] = Response(key, text, Finish.STOP, *counts)
     return found
 
 
-def _row(request: Request, answer: Response | ProviderError) -> Row:
-    asked = {"messages": request.messages, "parameters": dict(request.parameters), "sample": request.sample}
+def _select_evidence(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Response | ProviderError]:
+    found: dict[str, Response | ProviderError] = {}
+    for some in _parts(keys):
+        rows = connection.execute(
+            f"SELECT {_ANSWER}, error, message FROM answers WHERE key IN ({','.join('?' * len(some))}) ORDER BY id",
+            some,
+        )
+        for key, text, finish, *counts, error, message in rows:
+            failed = error is not None
+            found[key] = (
+                ProviderError(ErrorKind(error), message) if failed else Response(key, text, Finish(finish), *counts)
+            )
+    return found
+
+
+def row(request: Request, answer: Response | ProviderError, bill: Bill) -> Row:
+    """The answer as a row of the store."""
     first = (int(time.time()), request.key, request.provider, request.base_url, request.model)
-    about = (json.dumps(asked), json.dumps(dict(request.meta)))
+    about = (request.written(), json.dumps(dict(request.meta)))
+    paid = (bill.dollars, int(bill.assumed), bill.prices, bill.run, bill.batch)
     if isinstance(answer, ProviderError):
-        return (*first, *about, None, None, None, 0, 0, str(answer.kind), answer.message)
-    came = (str(answer.finish), answer.text, answer.model, answer.input_tokens, answer.output_tokens)
-    return (*first, *about, *came, None, None)
+        return (*first, *about, None, None, None, 0, 0, 0, 0, str(answer.kind), answer.message, *paid)
+    counts = (answer.input_tokens, answer.output_tokens, answer.cache_read_tokens, answer.cache_write_tokens)
+    return (*first, *about, str(answer.finish), answer.text, answer.model, *counts, None, None, *paid)

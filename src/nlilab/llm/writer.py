@@ -1,27 +1,34 @@
 """From a name in conf/generators.yaml to a generator that can be asked."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from nlilab.answers import Unreadable
-from nlilab.llm.client import Client, Generator, Progress
+from nlilab.llm.client import LOCAL, Client, Generator, Progress
 from nlilab.llm.errors import ProviderError
+from nlilab.llm.money import FREE, Price, tariff
+from nlilab.llm.recording import Recording, recording_path
 from nlilab.llm.request import Finish, Request, Response
-from nlilab.llm.store import Store, default_path
+from nlilab.llm.store import Store
 from nlilab.params import Settings, conf_entry, section
-
-Report = Callable[..., None]
+from nlilab.progress import Report
 
 
 class LlmSettings(Settings):
-    """How requests travel; nothing here changes an answer, so no stage depends on it."""
+    """How requests travel and what they may cost; nothing here changes an answer, so no stage depends on it."""
 
+    mode: Literal["auto", "replay", "live"] = Field(
+        "auto", description="auto: recordings, store, then calls; replay: never calls; live: passes recordings over"
+    )
+    transport: Literal["online", "batch"] = Field("online", description="batch: half price, within a day")
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 16
     attempts: Annotated[int, Field(ge=1, le=20)] = 5
     timeout_s: Annotated[float, Field(gt=0)] = 60
+    batch_wait_s: Annotated[float, Field(ge=0)] = 600
+    budget_usd: Annotated[float | None, Field(gt=0)] = None
+    allow_unpriced: bool = False
 
 
 class GeneratorEntry(Settings):
@@ -31,6 +38,7 @@ class GeneratorEntry(Settings):
     model: str
     base_url: str | None = None
     structured: bool = False  # ask the provider for answers constrained to the JSON schema
+    price: Price | None = None  # where conf/prices.yaml has none, or another
     parameters: dict[str, Any] = {}
 
 
@@ -47,7 +55,7 @@ class Writer:
         self, messages: tuple[tuple[str, str], ...], schema: dict[str, Any], sample: int, meta: dict[str, str]
     ) -> Request:
         """A request to this generator; the schema is part of it only where answers are constrained to it."""
-        request = self.generator.request(messages, sample=sample, meta=meta)
+        request = self.generator.request(messages, sample=sample, meta={**meta, "generator": self.name})
         return replace(request, parameters={**request.parameters, "schema": schema}) if self.structured else request
 
     def ask(self, requests: list[Request], report: Report | None = None) -> list[Response | ProviderError]:
@@ -63,22 +71,54 @@ class Writer:
 def text_of(answer: Response | ProviderError) -> str:
     """The text of a whole answer; a failed, cut or refused one is unreadable, with its reason."""
     if isinstance(answer, ProviderError):
-        raise Unreadable(f"{answer.kind}: {answer}")
+        raise Unreadable(str(answer))
     if answer.finish is not Finish.STOP:
         reasons = {Finish.LENGTH: "the answer was cut at max_tokens", Finish.REFUSED: "the model refused"}
         raise Unreadable(reasons.get(answer.finish, "the answer is empty"))
     return answer.text
 
 
-def open_writer(name: str) -> Writer:
-    """The generator that conf/generators.yaml defines under `name`, with the shared store behind it."""
+def open_generator(name: str) -> tuple[Generator, GeneratorEntry]:
+    """The generator that conf/generators.yaml defines under `name`."""
     entry = conf_entry("generators", name, GeneratorEntry)
-    llm = section("llm", LlmSettings)
-    client = Client(Store(default_path()), llm.concurrency, llm.attempts, llm.timeout_s)
     parameters = entry.parameters
     if entry.provider == "grammar":
         from nlilab import grammar
 
         parameters = {**parameters, "version": grammar.version()}
-    generator = Generator(entry.provider, entry.model, entry.base_url, parameters)
+    return Generator(entry.provider, entry.model, entry.base_url, parameters), entry
+
+
+def open_client(settings: LlmSettings, store: Store | None = None) -> Client:
+    """A client that works by these settings, on the shared store."""
+    return Client(
+        store or Store(),
+        settings.concurrency,
+        settings.attempts,
+        settings.timeout_s,
+        mode=settings.mode,
+        transport=settings.transport,
+        batch_wait=settings.batch_wait_s,
+        budget=settings.budget_usd,
+    )
+
+
+def join(client: Client, name: str, settings: LlmSettings) -> Writer:
+    """The generator of this name at this client: with its price, and its recording where there is one."""
+    generator, entry = open_generator(name)
+    free = entry.provider in LOCAL
+    price = (
+        FREE
+        if free
+        else tariff(name, entry.provider, entry.model, entry.base_url, entry.price, settings.allow_unpriced)
+    )
+    client.tariffs[generator.identity] = price
+    if (path := recording_path(name)).is_file() and name not in client.recordings:
+        client.recordings[name] = Recording(path)
     return Writer(name, client, generator, entry.structured)
+
+
+def open_writer(name: str) -> Writer:
+    """The generator that conf/generators.yaml defines under `name`, with the shared store behind it."""
+    settings = section("llm", LlmSettings)
+    return join(open_client(settings), name, settings)

@@ -20,8 +20,8 @@ def main(generator: str, rows: Path, out: Path, metrics: Path) -> None:
     table = read_table(rows)
     verdicts = untouched(table)
     judged = table
+    name = generator if settings.judge == SELF else settings.judge
     if settings.method in ("llm", "both"):
-        name = generator if settings.judge == SELF else settings.judge
         with progress(f"correct {generator} by {name}") as report:
             verdicts = judge(open_writer(name), task, table, settings.attempts, report)
     if settings.method in ("confident", "both"):
@@ -29,9 +29,7 @@ def main(generator: str, rows: Path, out: Path, metrics: Path) -> None:
         judged = judged[judged["corrected_label"].notna()].assign(label=lambda kept: kept["corrected_label"])
         found = _confident(judged, settings, task)
         verdicts = found if settings.method == "confident" else _both(table, verdicts, judged, found)
-    corrected = verdicts.onto(table).assign(
-        judge=settings.judge if settings.method in ("llm", "both") else settings.method
-    )
+    corrected = verdicts.onto(table).assign(judge=name if settings.method in ("llm", "both") else settings.method)
     matrix = flip_matrix(corrected, task.labels)
     write_table(out, corrected)
     write_json(metrics, matrix)

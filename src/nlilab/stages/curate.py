@@ -22,7 +22,7 @@ def main(source: str, rows: Path, suites: Path, out: Path, rejects: Path, metric
     held = {name: read_table(suites / f"{name}.parquet") for name in run_.suites}
     with progress(f"curate {source}") as report:
         settings = section("curate", CurateSettings)
-        found = curate(table, held, settings, label, lambda step, done, total: report(done, total, step))
+        found = curate(table, held, settings, label, report)
     kept = found.kept.drop(columns="balance_label", errors="ignore")
     write_table(out, kept.assign(group=[digest(premise) for premise in kept["premise"]]))
     write_table(rejects, found.rejects.drop(columns="balance_label", errors="ignore"))

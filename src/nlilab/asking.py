@@ -1,0 +1,65 @@
+"""Asking a model for many answers and, where one cannot be read, for another sample of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from nlilab.answers import Unreadable
+from nlilab.llm.errors import ProviderError
+from nlilab.llm.request import Request, Response
+from nlilab.llm.writer import text_of
+
+SAMPLES_APART = 1000  # between the attempts at one item: apart from the samples that a plan asks for
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Read(Generic[Value]):
+    """What an item's answer says, the request that it answers, and the model that gave it."""
+
+    value: Value
+    request: Request
+    model: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An attempt (the first is 0) at the item in `place` whose answer could not be read; `final` if it was the last."""
+
+    place: int
+    attempt: int
+    reason: str
+    answer: str
+    final: bool
+
+
+def ask_until_read(
+    items: Sequence[Item],
+    request: Callable[[Item, int], Request],
+    read: Callable[[str], Value],
+    ask: Callable[[list[Request]], list[Response | ProviderError]],
+    attempts: int,
+) -> tuple[dict[int, Read[Value]], list[Failed]]:
+    """Ask for each item, and at most `attempts` times in all for one whose answer `read` finds `Unreadable`.
+
+    `request(item, further)` is the item's request with its sample raised by `further`: the same prompt asked for the
+    same sample again would only bring the same answer out of the store. Returns what was read by the item's place, and
+    every failed attempt; a place is either among the former or has one failure for each attempt, the last one final.
+    """
+    found: dict[int, Read[Value]] = {}
+    failed: list[Failed] = []
+    due = list(range(len(items)))
+    for attempt in range(attempts):
+        requests = [request(items[place], SAMPLES_APART * attempt) for place in due]
+        for place, asked, answer in zip(due, requests, ask(requests), strict=True):
+            text, model = (answer.text, answer.model) if isinstance(answer, Response) else ("", "")
+            try:
+                found[place] = Read(read(text_of(answer)), asked, model)
+            except Unreadable as reason:
+                failed.append(Failed(place, attempt, str(reason), text, final=attempt == attempts - 1))
+        due = [place for place in due if place not in found]
+        if not due:
+            break
+    return found, failed
