@@ -10,6 +10,7 @@ import asyncio
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from filelock import FileLock
 
 from nlilab.errors import UserError
-from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ProviderError
+from nlilab.llm.errors import STOPS_THE_RUN, ErrorKind, ProviderError
 from nlilab.llm.money import BATCH_SHARE, Tariff, run_name
 from nlilab.llm.request import Request, Response
 from nlilab.llm.store import Store, row
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 FIRST_POLL, LONGEST_POLL = 1.0, 60.0  # seconds between two looks at a batch
 IMPORTED_AT_ONCE = 500
+NEVER = "the batch ended without working on it"
 
 INTENT, SUBMITTED, IMPORTED, VOID, EXPORTED = "intent", "submitted", "imported", "void", "exported"
 Outcome = Response | ProviderError | None  # None: never worked on (expired, cancelled), so not billed
@@ -227,20 +229,17 @@ async def buy(run: "_Run", provider: BatchProvider, jobs: "list[Job]") -> None:
     for job in jobs:  # jobs that differ in max_tokens alone share a key: the longest limit serves them all
         due.setdefault(job.request.key, []).append(job)
     deadline = asyncio.get_running_loop().time() + client.batch_wait
-    for attempt in range(1, client.attempts + 1):
-        outcomes = await _round(run, provider, log, tariff, due, deadline)
-        late = {key: answer for key, answer in client.store.find(due).items() if key not in outcomes}
-        for key, outcome in {**outcomes, **late}.items():
-            if key in due and outcome is not None:
-                settled = [run.settle(job, outcome, attempt == client.attempts) for job in due[key]]
-                if all(settled):
-                    del due[key]
-        if not due:
-            return
-    never = ProviderError(next(iter(RETRIES)), f"{client.attempts} batches in a row ended without working on it")
-    for waiting in due.values():
-        for job in waiting:
-            run.settle(job, never, True)
+    tries: Counter[str] = Counter()
+    while due:
+        for key, outcome in (await _round(run, provider, log, tariff, due, deadline)).items():
+            if key not in due:
+                continue
+            tries[key] += 1
+            last = tries[key] >= client.attempts
+            answer = ProviderError(ErrorKind.TIMEOUT, NEVER) if outcome is None else outcome
+            due[key] = [job for job in due[key] if not run.settle(job, answer, last)]
+            if not due[key]:
+                del due[key]
 
 
 async def _round(
@@ -256,14 +255,15 @@ async def _round(
     try:
         with alone(log.store):
             await reattach(provider, log)
-            pending = {key for batch in log.open() for key in log.keys(batch.id)}
+            # Another process may have bought some of them since we looked.
+            outcomes: dict[str, Outcome] = dict(log.store.find(due))
+            pending = {key for batch in log.open() for key in log.keys(batch.id)} | outcomes.keys()
             fresh = [
                 max((job.request for job in waiting), key=_limit) for key, waiting in due.items() if key not in pending
             ]
             short = await _send(run, provider, log, tariff, fresh, reserved)
-        outcomes: dict[str, Outcome] = {}
         wanted = [batch for batch in log.open() if not log.keys(batch.id).isdisjoint(due)]
-        if short and not wanted:
+        if short and not wanted and not outcomes:
             raise UserError(run.broke(short, tariff.most(short) * BATCH_SHARE))
         while wanted:
             outcomes |= await _wait(run, provider, log, tariff, wanted, deadline, reserved)

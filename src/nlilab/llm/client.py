@@ -6,16 +6,19 @@ import importlib
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
+from filelock import FileLock, Timeout
+
 from nlilab.errors import UserError
+from nlilab.files import digest
 from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ErrorKind, ProviderError
 from nlilab.llm.keys import KEY_VARIABLES
 from nlilab.llm.money import Budget, Tariff, run_name, spent_in
 from nlilab.llm.recording import Recording, recording_path
-from nlilab.llm.request import Finish, Request, Response
+from nlilab.llm.request import Finish, Request, Response, writable
 from nlilab.llm.store import Store
 from nlilab.llm.throttle import Throttle
 
@@ -33,6 +36,7 @@ LONGEST_WAIT = 120.0  # a server that asks for a longer pause gets none: its req
 GRACE = 10.0  # seconds that calls under way get to land once the run has to stop: they are paid for
 GIVE_UP_AFTER = 16  # requests in a row that used up all their attempts, with no answer between
 PATIENCE = 4  # rate limits cost nothing and pass: they may be met this many times as often as other failures
+LOCK_POLL = 0.1  # seconds between two looks whether another process has done with a generator
 WINDOW = 8192  # requests taken at a time: memory does not grow with the length of a run
 
 STOP_REMEDY = {
@@ -258,17 +262,49 @@ class _Run:
             by_provider.setdefault(identity(job.request), []).append(job)
         for name, wanted in by_provider.items():
             self._check(name, wanted)
-        calls: list[_Call] = []
+        online: dict[Identity, list[Job]] = {}
         for name, wanted in by_provider.items():
-            provider, throttle = self.providers[name]
             if self.client.transport == "batch" and name[0] not in LOCAL:
                 from nlilab.llm.batch import buy
 
-                await buy(self, cast(Any, provider), wanted)
+                await buy(self, cast(Any, self.providers[name][0]), wanted)
             else:
-                size = provider.batch
-                calls += [_Call(provider, throttle, wanted[i : i + size]) for i in range(0, len(wanted), size)]
-        await self._work_through(calls)
+                online[name] = wanted
+        async with self._alone(name for name in online if name[0] not in LOCAL):
+            calls: list[_Call] = []
+            for name, wanted in online.items():
+                provider, throttle = self.providers[name]
+                left, size = self._still_missing(wanted), provider.batch
+                calls += [_Call(provider, throttle, left[i : i + size]) for i in range(0, len(left), size)]
+            await self._work_through(calls)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, names: Iterable[Identity]) -> AsyncIterator[None]:
+        """One process at a time buys online from a generator: two would buy the same answers."""
+        with contextlib.ExitStack() as held:
+            for name in sorted(names, key=str):
+                lock = FileLock(f"{self.client.store.path}.{digest(*map(str, name))[:16]}.lock", thread_local=False)
+                while True:
+                    try:
+                        held.enter_context(lock.acquire(timeout=0))
+                        break
+                    except Timeout:
+                        await asyncio.sleep(LOCK_POLL)
+            yield
+
+    def _still_missing(self, jobs: list[Job]) -> list[Job]:
+        """Without those that another process has bought since we looked."""
+        found = self.client.store.find(job.request.key for job in jobs)
+        left = []
+        for job in jobs:
+            known = found.get(job.request.key)
+            if known is None or not _fits(known, job.request):
+                left.append(job)
+                continue
+            self.count(hits=len(job.places))
+            for place in job.places:
+                self.answers[place] = known
+        return left
 
     def _check(self, name: Identity, jobs: list[Job]) -> None:
         """Whatever is wrong with the generator, said before anything is sent to anyone."""
@@ -369,11 +405,10 @@ class _Run:
         limit = None if requests[0].provider in LOCAL else self.client.timeout
         try:
             async with asyncio.timeout(limit):
-                answers = await provider.answer(requests)
+                return await provider.answer(requests)
         except TimeoutError:
             late = f"no answer within {limit:g} s"
             return [ProviderError(ErrorKind.TIMEOUT, late, charged=True) for _ in requests]
-        return [replace(a, text=writable(a.text)) if isinstance(a, Response) else a for a in answers]
 
     def settle(self, job: Job, answer: Answer, last: bool) -> bool:
         """Give the answer its places; False where the request is to be asked again."""
@@ -476,8 +511,3 @@ def _refuse_unknown(provider: Provider, requests: Sequence[Request]) -> None:
                 f"generator {request.provider}/{request.model}: unknown parameter {', '.join(unknown)}; "
                 f"{request.provider} takes {', '.join(sorted(allowed or ()))}"
             )
-
-
-def writable(text: str) -> str:
-    # Half of a surrogate pair (an emoji that was cut) is no UTF-8: it can be neither sent nor stored.
-    return text.encode("utf-8", errors="replace").decode("utf-8")

@@ -88,3 +88,11 @@ class Response:
     output_tokens: int = 0
     cache_read_tokens: int = 0  # of the input: served from the provider's prompt cache, at a lower price
     cache_write_tokens: int = 0  # of the input: written into it, at a higher one
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", writable(self.text))
+
+
+def writable(text: str) -> str:
+    """The text without halves of surrogate pairs (an emoji that was cut): they can be neither sent nor stored."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")

@@ -1,21 +1,40 @@
-"""OpenAI's chat completions, by its SDK: OpenAI itself, or any server that speaks the protocol (`base_url`)."""
+"""OpenAI's chat completions and batches, by its SDK: OpenAI itself, or any server that speaks the protocol."""
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
+import httpx2
 import openai
+from openai.types import Batch, BatchError
 from openai.types.chat import ChatCompletion
 
+from nlilab.llm.batch import BatchState, Outcome
 from nlilab.llm.errors import ErrorKind, ProviderError, from_status
 from nlilab.llm.keys import api_key, redacted
 from nlilab.llm.request import Finish, Request, Response
 
 ADDRESS = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0  # the client limits the whole call; this one stops a dead address sooner
+SILENCE_SECONDS = 300.0  # nothing limits the whole of an upload or a download, only its pauses
 NO_KEY = "none"  # the SDK sends some key always; a server of one's own mostly looks at none
+ENDPOINT: Final = "/v1/chat/completions"
+TOKEN = "nlilab"  # the entry of a batch's metadata
+PAGE = 100
 
 FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 AS_THEY_ARE = ("temperature", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort")
+
+ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
+NEVER_WORKED_ON = frozenset({"batch_expired", "batch_cancelled"})
+# Errors of batches that have no status of their own; any other one is a bad request.
+ERROR_STATUS = {"request_timeout": 504, "token_limit_exceeded": 429}
+UNKNOWN_STATUS = 400
+
+NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+UNREADABLE = (ValueError, AttributeError, TypeError, LookupError)
+FAILURES = (openai.OpenAIError, httpx2.RequestError, *UNREADABLE)  # httpx2's own where a download breaks off
 
 
 class OpenAI:
@@ -23,6 +42,8 @@ class OpenAI:
 
     batch = 1
     parameters = frozenset({*AS_THEY_ARE, "max_tokens", "schema"})
+    most_in_a_batch = 50_000
+    most_bytes_in_a_batch = 190_000_000  # the API takes 200 MB
 
     def __init__(self, model: str, base_url: str | None = None) -> None:
         self.model = model
@@ -34,6 +55,7 @@ class OpenAI:
             max_retries=0,
             timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
         )
+        self._patient = self._sdk.with_options(timeout=openai.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS))
         # Only OpenAI has renamed the limit; vLLM, Ollama and llama.cpp all know the old name.
         self._limit = "max_tokens" if base_url else "max_completion_tokens"
 
@@ -48,16 +70,65 @@ class OpenAI:
     async def _answer(self, request: Request) -> Response | ProviderError:
         arguments = self._arguments(request)
         try:
-            return _response(request, await self._sdk.chat.completions.create(**arguments))
-        except openai.APIStatusError as error:
-            codes = frozenset(code for code in (error.code, error.type) if code)
-            return from_status(error.status_code, codes, redacted(_said(error), self._key), error.response.headers)
-        except openai.APITimeoutError:
-            return ProviderError(ErrorKind.TIMEOUT, f"no connection within {CONNECT_SECONDS:g} s")
-        except openai.APIConnectionError as error:
-            return ProviderError(ErrorKind.TRANSPORT, redacted(f"{error} {error.__cause__!r}", self._key))
-        except (ValueError, AttributeError, TypeError, IndexError) as error:
-            return ProviderError(ErrorKind.UNPARSEABLE, redacted(f"not a completion: {error}", self._key))
+            return _response(request.key, await self._sdk.chat.completions.create(**arguments))
+        except FAILURES as error:
+            return self._failure(error, spends=True)
+
+    async def check(self) -> None:
+        """Ask the endpoint for this model. Raises ProviderError, BAD_REQUEST where it knows none of this name."""
+        with self._told(spends=False):
+            try:
+                found = await self._sdk.models.retrieve(self.model)
+            except openai.NotFoundError:  # some servers list their models and retrieve none
+                listed = (await self._sdk.models.list()).data
+                if self.model not in {model.id for model in listed}:
+                    raise
+            else:
+                _named(found.id)
+
+    def line(self, request: Request) -> dict[str, Any]:
+        """The request as one line of the provider's own JSONL."""
+        return {"custom_id": request.key, "method": "POST", "url": ENDPOINT, "body": self._arguments(request)}
+
+    def read(self, line: Mapping[str, Any]) -> tuple[str, Outcome]:
+        """One line of an output or error file: key and outcome. Raises ProviderError where the line has no key."""
+        with self._told(spends=False):
+            key = _named(line["custom_id"])
+        try:
+            return key, self._outcome(key, line)
+        except UNREADABLE as error:
+            return key, self._failure(error, spends=True)
+
+    async def submit(self, requests: Sequence[Request], token: str) -> str:
+        """Send a batch; returns its name. Raises ProviderError, `charged` where there may be a batch all the same."""
+        lines = "".join(json.dumps(self.line(request)) + "\n" for request in requests)
+        with self._told(spends=False):
+            sent = await self._patient.files.create(file=(f"{TOKEN}-{token}.jsonl", lines.encode()), purpose="batch")
+            file = _named(sent.id)
+        with self._told(spends=True):
+            batch = await self._patient.batches.create(
+                input_file_id=file, endpoint=ENDPOINT, completion_window="24h", metadata={TOKEN: token}
+            )
+            return self._state(batch).name
+
+    async def state(self, name: str) -> BatchState:
+        """How far a batch is. Raises ProviderError."""
+        with self._told(spends=False):
+            return self._state(await self._patient.batches.retrieve(name))
+
+    async def recent(self) -> list[BatchState]:
+        """The project's newest batches, newest first. Raises ProviderError."""
+        with self._told(spends=False):
+            return [self._state(batch) for batch in (await self._patient.batches.list(limit=PAGE)).data]
+
+    async def results(self, name: str) -> AsyncIterator[tuple[str, Outcome]]:
+        """All results of an ended batch, in any order. Raises ProviderError."""
+        with self._told(spends=False):
+            batch = await self._patient.batches.retrieve(name)
+            for file in filter(None, (batch.output_file_id, batch.error_file_id)):
+                async with self._patient.files.with_streaming_response.content(file) as content:
+                    async for line in _lines(content.iter_bytes()):
+                        yield self.read(json.loads(line))
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         given = request.parameters
@@ -73,14 +144,60 @@ class OpenAI:
             arguments["response_format"] = {"type": "json_schema", "json_schema": form}
         return arguments
 
+    def _outcome(self, key: str, line: Mapping[str, Any]) -> Outcome:
+        error, answer = line.get("error") or {}, line.get("response")
+        if error.get("code") in NEVER_WORKED_ON:
+            return None
+        if not answer:
+            return self._refusal(ERROR_STATUS.get(error["code"], UNKNOWN_STATUS), error)
+        status, body = answer["status_code"], answer["body"]
+        if status == 200:
+            return _response(key, ChatCompletion.construct(**body))  # as lenient as the SDK is online
+        return self._refusal(status, body.get("error", body) if isinstance(body, Mapping) else body)
 
-def _said(error: openai.APIStatusError) -> str:
-    said = error.body.get("message") if isinstance(error.body, dict) else None
-    return str(said or error.message)
+    def _state(self, batch: Batch) -> BatchState:
+        """The batch as a BatchState; "" is the token of somebody else's; UNREADABLE where the body is none."""
+        failed = None
+        if batch.status == "failed":
+            reasons = (batch.errors and batch.errors.data) or [BatchError(message="it gives no reason")]
+            told = reasons[0].to_dict()
+            failed = self._refusal(ERROR_STATUS.get(str(told.get("code")), UNKNOWN_STATUS), told)
+        counts = batch.request_counts
+        total, done = (counts.total, counts.completed + counts.failed) if counts else (0, 0)
+        token = (batch.metadata or {}).get(TOKEN, "")
+        return BatchState(_named(batch.id), batch.status in ENDED, total, done, token, failed)
+
+    @contextmanager
+    def _told(self, spends: bool) -> Iterator[None]:
+        """What goes wrong inside is raised as a ProviderError; `spends`: whether the call can cost anything."""
+        try:
+            yield
+        except FAILURES as error:
+            raise self._failure(error, spends) from None  # a server may have quoted the key in what is left out here
+
+    def _failure(self, error: Exception, spends: bool) -> ProviderError:
+        if isinstance(error, openai.APIStatusError):
+            return self._refusal(error.status_code, error.body or error.message, error.response.headers)
+        if isinstance(error, openai.APIConnectionError | httpx2.RequestError):
+            cause = error.__cause__ or error
+            sent = not isinstance(cause, NOT_SENT)
+            if isinstance(cause, httpx2.TimeoutException):
+                late = f"no answer within {SILENCE_SECONDS:g} s" if sent else f"no connection in {CONNECT_SECONDS:g} s"
+                return ProviderError(ErrorKind.TIMEOUT, late, charged=spends and sent)
+            said = redacted(f"{error} {cause!r}", self._key)
+            return ProviderError(ErrorKind.TRANSPORT, said, charged=spends and sent)
+        said = redacted(f"not what the chat completions protocol sends: {error}", self._key)
+        return ProviderError(ErrorKind.UNPARSEABLE, said, charged=spends)
+
+    def _refusal(self, status: int, told: object, headers: Mapping[str, str] | None = None) -> ProviderError:
+        """`told` is the error object of a body, or whatever else a server sent."""
+        fields = told if isinstance(told, Mapping) else {}
+        codes = frozenset(str(fields[name]) for name in ("code", "type") if fields.get(name))
+        return from_status(status, codes, redacted(str(fields.get("message") or told), self._key), headers or {})
 
 
-def _response(request: Request, completion: ChatCompletion) -> Response:
-    """The completion as a Response; ValueError, AttributeError, TypeError or IndexError where the body is none."""
+def _response(key: str, completion: ChatCompletion) -> Response:
+    """The completion as a Response; UNREADABLE where the body is none."""
     choice = completion.choices[0]
     text, refusal = choice.message.content or "", choice.message.refusal
     finish = FINISHES.get(choice.finish_reason)
@@ -91,5 +208,25 @@ def _response(request: Request, completion: ChatCompletion) -> Response:
     elif finish is Finish.STOP and not text.strip():
         finish = Finish.EMPTY
     usage = completion.usage
-    counted = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-    return Response(request.key, text, finish, completion.model, *counted)
+    if usage is None:
+        return Response(key, text, finish, completion.model)
+    read = (usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens) or 0
+    return Response(key, text, finish, completion.model, usage.prompt_tokens, usage.completion_tokens, read)
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The lines of a file; httpx2 would also cut at U+2028 and the like, which may stand inside of JSON."""
+    rest = b""
+    async for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in filter(bytes.strip, whole):
+            yield line
+    if rest.strip():
+        yield rest
+
+
+def _named(name: object) -> str:
+    """The SDK checks no body: a name that is none would be looked for in vain later."""
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"a name was expected, got {name!r}")
+    return name
