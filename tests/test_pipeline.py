@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -352,6 +353,7 @@ def test_a_run_killed_in_generate_buys_nothing_twice(project: Path) -> None:
             "model": "toy",
             "base_url": f"{server.url}/v1",
             "structured": False,
+            "price": {"input": 0, "output": 0},
             "parameters": {"max_tokens": 50},
         }
         edit(project / "conf/generators.yaml", lambda entries: entries.update(slow=entry))
@@ -364,6 +366,95 @@ def test_a_run_killed_in_generate_buys_nothing_twice(project: Path) -> None:
     in_flight = 2
     assert len(set(map(json.dumps, server.requests))) == 60
     assert 60 <= len(server.requests) <= 60 + in_flight
+
+
+PLANTED = "-".join(["sk", "planted", "0123456789", "abcdef"])  # not as such in any file, this one included
+
+
+def _paid(project: Path, url: str) -> None:
+    """A generator with a price, which writes and judges on the grammar's plan."""
+    entry = {
+        "provider": "openai",
+        "model": "toy",
+        "base_url": f"{url}/v1",
+        "price": {"input": 1.0, "output": 10.0},
+        "parameters": {"max_tokens": 50},
+    }
+    edit(project / "conf/generators.yaml", lambda entries: entries.update(paid=entry))
+    edit(project / "params.yaml", lambda params: params.update(generators=["grammar", "paid"]))
+    edit(project / "params.yaml", lambda params: params["correct"].update(judge="paid"))
+    sh(project, "git", "add", "-A")
+    sh(project, "git", "commit", "-qm", "a paid generator")
+
+
+def _toy(prompt: str) -> str:
+    """Writes a hypothesis; judges every third row wrong."""
+    if "Label as given: " not in prompt:
+        return json.dumps({"hypothesis": f"Somebody did something in number {len(prompt)}."})
+    label = prompt.split("Label as given: ")[1].split()[0]
+    return json.dumps({"explanation": "So it is.", "label": "neutral" if len(prompt) % 3 == 0 else label})
+
+
+def test_what_was_paid_for_is_counted_recorded_and_replayed_without_a_key(project: Path, tmp_path: Path) -> None:
+    with serve() as server:
+        server.answer = _toy
+        _paid(project, server.url)
+        told = sh(project, "nlilab", "cost", OPENAI_API_KEY=PLANTED)
+        assert re.search(r"generate +paid +60 +0 +60 ", told) and re.search(r"correct +paid +120 +0 +120 ", told)
+        assert server.requests == []
+        printed = sh(project, "dvc", "repro", "correct@paid", "correct@grammar", OPENAI_API_KEY=PLANTED)
+        bought = len(server.requests)
+        assert "60 cells -> 60 rows" in printed and 0 < bought <= 180
+        told = sh(project, "nlilab", "cost", OPENAI_API_KEY=PLANTED)
+        assert "expected 0.0000 dollars" in told
+        dollars = bought * (7 * 1.0 + 5 * 10.0) / 1e6
+        assert f"{dollars:.4f}" in sh(project, "nlilab", "ledger", "--by", "generator")
+        assert "endpoint and model" in sh(project, "nlilab", "doctor", fails=True, OPENAI_API_KEY=PLANTED)
+        assert f"{bought} answers" in sh(project, "nlilab", "record")
+    recording = project / "data/recordings/paid.jsonl"
+    assert len(recording.read_text().splitlines()) == bought == len(set(map(json.dumps, server.requests)))
+    sh(project, "dvc", "repro", "correct@paid", "correct@grammar")  # the recording is a dependency: replayed, unchanged
+    sh(project, "git", "add", "-A")
+    sh(project, "git", "commit", "-qm", "record")
+    clone = _clone(project, tmp_path / "clone")
+    _param("llm", "mode", value="replay")(clone)
+    sh(clone, "dvc", "repro", "correct@paid", "correct@grammar", OPENAI_API_KEY="")
+    for name in ("generated/paid", "corrected/paid", "corrected/grammar"):
+        ours, theirs = (folder / f"data/{name}.parquet" for folder in (project, clone))
+        assert ours.read_bytes() == theirs.read_bytes()
+    holding = [
+        path
+        for folder in (project, clone)
+        for path in folder.rglob("*")
+        if path.is_file() and PLANTED.encode() in path.read_bytes()
+    ]
+    assert holding == []
+    lines = (clone / "data/recordings/paid.jsonl").read_text().splitlines(keepends=True)
+    (clone / "data/recordings/paid.jsonl").write_text("".join(lines[1:]))
+    shutil.rmtree(clone / ".cache")
+    printed = sh(clone, "dvc", "repro", "correct@paid", "correct@grammar", fails=True, OPENAI_API_KEY="")
+    assert "llm.mode is replay, and 1 of the requests to paid" in printed and "data/recordings/paid.jsonl" in printed
+    assert "nlilab record" in printed and "Traceback" not in printed
+
+
+def test_one_budget_holds_for_all_stages_of_a_run(project: Path) -> None:
+    with serve() as server:
+        server.answer = _toy
+        _paid(project, server.url)
+        one = (7 * 1.0 + 5 * 10.0) / 1e6
+        _param("llm", "budget_usd", value=round(80 * one, 6))(project)
+        lives = 0
+        while True:
+            lives += 1
+            before = len(server.requests)
+            done = subprocess.run(
+                ["dvc", "repro", "correct@paid"], cwd=project, env=_environment(project), capture_output=True, text=True
+            )
+            assert (len(server.requests) - before) * one <= 80 * one  # generate and correct together
+            if done.returncode == 0:
+                break
+            assert "llm.budget_usd" in done.stdout + done.stderr and lives < 9
+    assert lives == 2 and set(server.answered.values()) == {1}
 
 
 def test_a_run_killed_in_train_leaves_no_half_model(project: Path) -> None:

@@ -246,6 +246,7 @@ def test_a_server_that_falls_silent_is_a_timeout(
     server: Loopback, desk: Desk, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"nlilab.llm.providers.{kind}.SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr("nlilab.llm.providers.sdk.SILENCE_SECONDS", 0.2)
     server.do("slow", on=CREATION)
     error = desk.failed(kind, submitting(kind, "a"))
     assert error.kind is ErrorKind.TIMEOUT and error.charged and "no answer within 0.2 s" in error.message

@@ -15,7 +15,7 @@ from rich.table import Table
 from nlilab.errors import UserError
 from nlilab.files import write_text
 from nlilab.llm import batch as batches
-from nlilab.llm.client import LOCAL, Client
+from nlilab.llm.client import EMBEDDED, LOCAL, Client
 from nlilab.llm.errors import ProviderError
 from nlilab.llm.keys import KEY_VARIABLES
 from nlilab.llm.money import BATCH_SHARE, Budget, Tariff, run_name, spent_in, tariff
@@ -25,7 +25,7 @@ from nlilab.llm.store import Store, default_path
 from nlilab.llm.writer import GeneratorEntry, LlmSettings, open_client, open_generator
 from nlilab.params import CONF, PARAMS, nearest, read_yaml, run_settings, section
 from nlilab.progress import progress
-from nlilab.rehearse import EMBEDDED, Tally, ready, rehearse
+from nlilab.rehearse import Tally, ready, rehearse
 
 GIGABYTE = 1_000_000_000
 LEAST_FREE = 1.0  # gigabytes under which the doctor worries

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nlilab.correct import SELF, CorrectSettings, judge
-from nlilab.llm.client import LOCAL, Answer, Client, Progress
+from nlilab.llm.client import EMBEDDED, LOCAL, Answer, Client, Progress
 from nlilab.llm.money import BATCH_SHARE, characters, estimated_tokens
 from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
@@ -23,7 +23,6 @@ from nlilab.task import load_task
 
 MARK = "\ue000"  # in every stand-in: a request that holds one will read otherwise once the real answer is there
 WORDS = 14  # of a stand-in sentence
-EMBEDDED = "grammar"
 
 
 @dataclass

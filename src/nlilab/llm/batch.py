@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FIRST_POLL, LONGEST_POLL = 1.0, 60.0  # seconds between two looks at a batch
 IMPORTED_AT_ONCE = 500
+REFUSALS = frozenset({ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.BAD_REQUEST, ErrorKind.RATE_LIMITED})
 NEVER = "the batch ended without working on it"
 
 INTENT, SUBMITTED, IMPORTED, VOID, EXPORTED = "intent", "submitted", "imported", "void", "exported"
@@ -338,7 +339,7 @@ async def submit(provider: BatchProvider, log: Log, requests: Sequence[Request])
     try:
         name = await provider.submit(requests, token)
     except ProviderError as error:
-        if not error.charged:  # it was refused, so nothing is under way; else `reattach` looks for it
+        if error.kind in REFUSALS:  # nothing is under way; of anything else `reattach` finds out
             log.mark(number, VOID)
         raise
     log.mark(number, SUBMITTED, name)

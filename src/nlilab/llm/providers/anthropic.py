@@ -1,24 +1,20 @@
 """Anthropic's Messages API and Message Batches, by its SDK."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
 import anthropic
-import httpx2
 from anthropic.types import Message
 from anthropic.types.messages import MessageBatch, MessageBatchIndividualResponse
 
 from nlilab.llm.batch import BatchState, Outcome
-from nlilab.llm.errors import ErrorKind, ProviderError, from_status
+from nlilab.llm.errors import ProviderError, from_status
 from nlilab.llm.keys import api_key, redacted
+from nlilab.llm.providers.sdk import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, UNREADABLE, SdkProvider, named
 from nlilab.llm.request import Finish, Request, Response
 
 ADDRESS = "https://api.anthropic.com"
-CONNECT_SECONDS = 10.0  # the client limits the whole call; this one stops a dead address sooner
-SILENCE_SECONDS = 300.0  # nothing limits the whole of an upload or a download, only its pauses
 MAX_TOKENS = 4096  # the API asks for a limit; this one where the generator sets none
-PAGE = 100
 
 FINISHES = {
     "end_turn": Finish.STOP,
@@ -41,59 +37,33 @@ ERROR_STATUS = {
 }
 UNKNOWN_STATUS = 500
 
-NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
-UNREADABLE = (ValueError, AttributeError, TypeError)
-FAILURES = (anthropic.AnthropicError, httpx2.RequestError, *UNREADABLE)  # httpx2's own where a download breaks off
 
-
-class Anthropic:
+class Anthropic(SdkProvider):
     """One Claude model; API version 2026-10-21 knows no temperature, top_p or top_k and refuses them."""
 
-    batch = 1
+    protocol = "the Messages API"
+    sdk_error, connection_error = anthropic.AnthropicError, anthropic.APIConnectionError
+    not_found = anthropic.NotFoundError
     parameters = frozenset({"max_tokens", "stop", "schema", "effort", "thinking"})
     most_in_a_batch = 100_000
     most_bytes_in_a_batch = 240_000_000  # the API takes 256 MB, its frame around the lines included
 
     def __init__(self, model: str, base_url: str | None = None) -> None:
-        self.model = model
-        self._key = api_key("anthropic", model)
+        key = api_key("anthropic", model)
         # The address is always given: one from the environment would not be part of a request's key.
-        self._sdk = anthropic.AsyncAnthropic(
-            api_key=self._key,
+        sdk = anthropic.AsyncAnthropic(
+            api_key=key,
             base_url=base_url or ADDRESS,
             max_retries=0,
             timeout=anthropic.Timeout(None, connect=CONNECT_SECONDS),
         )
-        self._batches = self._sdk.with_options(
+        super().__init__(model, key, sdk)
+        self._batches = sdk.with_options(
             timeout=anthropic.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
         ).messages.batches
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._sdk.close()
-
-    async def answer(self, requests: Sequence[Request]) -> list[Response | ProviderError]:
-        """One answer for the one request."""
-        return [await self._answer(request) for request in requests]
-
-    async def _answer(self, request: Request) -> Response | ProviderError:
-        arguments = _arguments(request)
-        try:
-            return _response(request.key, await self._sdk.messages.create(**arguments))
-        except FAILURES as error:
-            return self._failure(error, spends=True)
-
-    async def check(self) -> None:
-        """Ask the endpoint for this model. Raises ProviderError, BAD_REQUEST where it knows none of this name."""
-        with self._told(spends=False):
-            try:
-                found = await self._sdk.models.retrieve(self.model)
-            except anthropic.NotFoundError:  # some servers list their models and retrieve none
-                listed = (await self._sdk.models.list()).data
-                if self.model not in {model.id for model in listed}:
-                    raise
-            else:
-                _named(found.id)
+    async def _call(self, request: Request) -> Response:
+        return _response(request.key, await self._sdk.messages.create(**_arguments(request)))
 
     def line(self, request: Request) -> dict[str, Any]:
         """The request as one line of the provider's own JSONL."""
@@ -131,7 +101,7 @@ class Anthropic:
                 await entries.close()
 
     def _read(self, entry: MessageBatchIndividualResponse) -> tuple[str, Outcome]:
-        key, result = _named(entry.custom_id), entry.result
+        key, result = named(entry.custom_id), entry.result
         try:
             if result.type == "succeeded":
                 return key, _response(key, result.message)
@@ -145,28 +115,11 @@ class Anthropic:
         except UNREADABLE as error:
             return key, self._failure(error, spends=True)
 
-    @contextmanager
-    def _told(self, spends: bool) -> Iterator[None]:
-        """What goes wrong inside is raised as a ProviderError; `spends`: whether the call can cost anything."""
-        try:
-            yield
-        except FAILURES as error:
-            raise self._failure(error, spends) from None  # a server may have quoted the key in what is left out here
-
-    def _failure(self, error: Exception, spends: bool) -> ProviderError:
-        if isinstance(error, anthropic.APIStatusError):
-            text = error.api_message or error.message
-            return self._refusal(error.status_code, error.type, error.error_code, text, error.response.headers)
-        if isinstance(error, anthropic.APIConnectionError | httpx2.RequestError):
-            cause = error.__cause__ or error
-            sent = not isinstance(cause, NOT_SENT)
-            if isinstance(cause, httpx2.TimeoutException):
-                late = f"no answer within {SILENCE_SECONDS:g} s" if sent else f"no connection in {CONNECT_SECONDS:g} s"
-                return ProviderError(ErrorKind.TIMEOUT, late, charged=spends and sent)
-            said = redacted(f"{error} {cause!r}", self._key)
-            return ProviderError(ErrorKind.TRANSPORT, said, charged=spends and sent)
-        said = redacted(f"not what the Messages API sends: {error}", self._key)
-        return ProviderError(ErrorKind.UNPARSEABLE, said, charged=spends)
+    def _status_error(self, error: Any) -> ProviderError | None:
+        if not isinstance(error, anthropic.APIStatusError):
+            return None
+        text = error.api_message or error.message
+        return self._refusal(error.status_code, error.type, error.error_code, text, error.response.headers)
 
     def _refusal(
         self, status: int, kind: str | None, code: str | None, message: str, headers: Mapping[str, str] | None = None
@@ -215,11 +168,4 @@ def _state(batch: MessageBatch) -> BatchState:
     """The batch as a BatchState, without a token: the API keeps nothing of ours; UNREADABLE where the body is none."""
     counts = batch.request_counts
     over = counts.succeeded + counts.errored + counts.canceled + counts.expired
-    return BatchState(_named(batch.id), batch.processing_status == "ended", over + counts.processing, over)
-
-
-def _named(name: object) -> str:
-    """The SDK checks no body: a name that is none would be looked for in vain later."""
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"a name was expected, got {name!r}")
-    return name
+    return BatchState(named(batch.id), batch.processing_status == "ended", over + counts.processing, over)

@@ -1,27 +1,23 @@
 """OpenAI's chat completions and batches, by its SDK: OpenAI itself, or any server that speaks the protocol."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
-import httpx2
 import openai
 from openai.types import Batch, BatchError
 from openai.types.chat import ChatCompletion
 
 from nlilab.llm.batch import BatchState, Outcome
-from nlilab.llm.errors import ErrorKind, ProviderError, from_status
+from nlilab.llm.errors import ProviderError, from_status
 from nlilab.llm.keys import api_key, redacted
+from nlilab.llm.providers.sdk import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, UNREADABLE, SdkProvider, named
 from nlilab.llm.request import Finish, Request, Response
 
 ADDRESS = "https://api.openai.com/v1"
-CONNECT_SECONDS = 10.0  # the client limits the whole call; this one stops a dead address sooner
-SILENCE_SECONDS = 300.0  # nothing limits the whole of an upload or a download, only its pauses
 NO_KEY = "none"  # the SDK sends some key always; a server of one's own mostly looks at none
 ENDPOINT: Final = "/v1/chat/completions"
 TOKEN = "nlilab"  # the entry of a batch's metadata
-PAGE = 100
 
 FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 AS_THEY_ARE = ("temperature", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort")
@@ -32,59 +28,33 @@ NEVER_WORKED_ON = frozenset({"batch_expired", "batch_cancelled"})
 ERROR_STATUS = {"request_timeout": 504, "token_limit_exceeded": 429}
 UNKNOWN_STATUS = 400
 
-NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
-UNREADABLE = (ValueError, AttributeError, TypeError, LookupError)
-FAILURES = (openai.OpenAIError, httpx2.RequestError, *UNREADABLE)  # httpx2's own where a download breaks off
 
-
-class OpenAI:
+class OpenAI(SdkProvider):
     """One model behind the chat completions protocol."""
 
-    batch = 1
+    protocol = "the chat completions protocol"
+    sdk_error, connection_error = openai.OpenAIError, openai.APIConnectionError
+    not_found = openai.NotFoundError
     parameters = frozenset({*AS_THEY_ARE, "max_tokens", "schema"})
     most_in_a_batch = 50_000
     most_bytes_in_a_batch = 190_000_000  # the API takes 200 MB
 
     def __init__(self, model: str, base_url: str | None = None) -> None:
-        self.model = model
-        self._key = api_key("openai", model, required=base_url is None)
+        key = api_key("openai", model, required=base_url is None)
         # The address is always given: one from the environment would not be part of a request's key.
-        self._sdk = openai.AsyncOpenAI(
-            api_key=self._key or NO_KEY,
+        sdk = openai.AsyncOpenAI(
+            api_key=key or NO_KEY,
             base_url=base_url or ADDRESS,
             max_retries=0,
             timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
         )
-        self._patient = self._sdk.with_options(timeout=openai.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS))
+        super().__init__(model, key, sdk)
+        self._patient = sdk.with_options(timeout=openai.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS))
         # Only OpenAI has renamed the limit; vLLM, Ollama and llama.cpp all know the old name.
         self._limit = "max_tokens" if base_url else "max_completion_tokens"
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._sdk.close()
-
-    async def answer(self, requests: Sequence[Request]) -> list[Response | ProviderError]:
-        """One answer for the one request."""
-        return [await self._answer(request) for request in requests]
-
-    async def _answer(self, request: Request) -> Response | ProviderError:
-        arguments = self._arguments(request)
-        try:
-            return _response(request.key, await self._sdk.chat.completions.create(**arguments))
-        except FAILURES as error:
-            return self._failure(error, spends=True)
-
-    async def check(self) -> None:
-        """Ask the endpoint for this model. Raises ProviderError, BAD_REQUEST where it knows none of this name."""
-        with self._told(spends=False):
-            try:
-                found = await self._sdk.models.retrieve(self.model)
-            except openai.NotFoundError:  # some servers list their models and retrieve none
-                listed = (await self._sdk.models.list()).data
-                if self.model not in {model.id for model in listed}:
-                    raise
-            else:
-                _named(found.id)
+    async def _call(self, request: Request) -> Response:
+        return _response(request.key, await self._sdk.chat.completions.create(**self._arguments(request)))
 
     def line(self, request: Request) -> dict[str, Any]:
         """The request as one line of the provider's own JSONL."""
@@ -93,7 +63,7 @@ class OpenAI:
     def read(self, line: Mapping[str, Any]) -> tuple[str, Outcome]:
         """One line of an output or error file: key and outcome. Raises ProviderError where the line has no key."""
         with self._told(spends=False):
-            key = _named(line["custom_id"])
+            key = named(line["custom_id"])
         try:
             return key, self._outcome(key, line)
         except UNREADABLE as error:
@@ -104,7 +74,7 @@ class OpenAI:
         lines = "".join(json.dumps(self.line(request)) + "\n" for request in requests)
         with self._told(spends=False):
             sent = await self._patient.files.create(file=(f"{TOKEN}-{token}.jsonl", lines.encode()), purpose="batch")
-            file = _named(sent.id)
+            file = named(sent.id)
         with self._told(spends=True):
             batch = await self._patient.batches.create(
                 input_file_id=file, endpoint=ENDPOINT, completion_window="24h", metadata={TOKEN: token}
@@ -165,29 +135,12 @@ class OpenAI:
         counts = batch.request_counts
         total, done = (counts.total, counts.completed + counts.failed) if counts else (0, 0)
         token = (batch.metadata or {}).get(TOKEN, "")
-        return BatchState(_named(batch.id), batch.status in ENDED, total, done, token, failed)
+        return BatchState(named(batch.id), batch.status in ENDED, total, done, token, failed)
 
-    @contextmanager
-    def _told(self, spends: bool) -> Iterator[None]:
-        """What goes wrong inside is raised as a ProviderError; `spends`: whether the call can cost anything."""
-        try:
-            yield
-        except FAILURES as error:
-            raise self._failure(error, spends) from None  # a server may have quoted the key in what is left out here
-
-    def _failure(self, error: Exception, spends: bool) -> ProviderError:
-        if isinstance(error, openai.APIStatusError):
-            return self._refusal(error.status_code, error.body or error.message, error.response.headers)
-        if isinstance(error, openai.APIConnectionError | httpx2.RequestError):
-            cause = error.__cause__ or error
-            sent = not isinstance(cause, NOT_SENT)
-            if isinstance(cause, httpx2.TimeoutException):
-                late = f"no answer within {SILENCE_SECONDS:g} s" if sent else f"no connection in {CONNECT_SECONDS:g} s"
-                return ProviderError(ErrorKind.TIMEOUT, late, charged=spends and sent)
-            said = redacted(f"{error} {cause!r}", self._key)
-            return ProviderError(ErrorKind.TRANSPORT, said, charged=spends and sent)
-        said = redacted(f"not what the chat completions protocol sends: {error}", self._key)
-        return ProviderError(ErrorKind.UNPARSEABLE, said, charged=spends)
+    def _status_error(self, error: Any) -> ProviderError | None:
+        if not isinstance(error, openai.APIStatusError):
+            return None
+        return self._refusal(error.status_code, error.body or error.message, error.response.headers)
 
     def _refusal(self, status: int, told: object, headers: Mapping[str, str] | None = None) -> ProviderError:
         """`told` is the error object of a body, or whatever else a server sent."""
@@ -223,10 +176,3 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             yield line
     if rest.strip():
         yield rest
-
-
-def _named(name: object) -> str:
-    """The SDK checks no body: a name that is none would be looked for in vain later."""
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"a name was expected, got {name!r}")
-    return name

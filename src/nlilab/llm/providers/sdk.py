@@ -1,0 +1,97 @@
+"""What the providers behind an SDK share: connections, silence, errors as typed values, and no key in any message."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import httpx2
+
+from nlilab.llm.errors import ErrorKind, ProviderError
+from nlilab.llm.keys import redacted
+from nlilab.llm.request import Request, Response
+
+CONNECT_SECONDS = 10.0  # the client limits the whole call; this one stops a dead address sooner
+SILENCE_SECONDS = 300.0  # nothing limits the whole of a batch's upload or download, only its pauses
+PAGE = 100  # batches looked at
+
+NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+UNREADABLE = (ValueError, AttributeError, TypeError, LookupError)  # the SDKs check no body
+
+
+class SdkProvider:
+    """One model at one address. A subclass sends and reads; `_status_error` says what an HTTP status means."""
+
+    batch = 1
+    protocol: ClassVar[str]  # what an unreadable body should have been
+    sdk_error: ClassVar[type[Exception]]
+    connection_error: ClassVar[type[Exception]]
+    not_found: ClassVar[type[Exception]]
+
+    def __init__(self, model: str, key: str, sdk: Any) -> None:
+        self.model = model
+        self._key = key
+        self._sdk = sdk
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._sdk.close()
+
+    async def answer(self, requests: Sequence[Request]) -> list[Response | ProviderError]:
+        """One answer for the one request."""
+        return [await self._answer(request) for request in requests]
+
+    async def _answer(self, request: Request) -> Response | ProviderError:
+        try:
+            return await self._call(request)
+        except self._failures() as error:
+            return self._failure(error, spends=True)
+
+    async def _call(self, request: Request) -> Response:
+        raise NotImplementedError
+
+    async def check(self) -> None:
+        """Ask the endpoint for this model. Raises ProviderError, BAD_REQUEST where it knows none of this name."""
+        with self._told(spends=False):
+            try:
+                found = await self._sdk.models.retrieve(self.model)
+            except self.not_found:  # some servers list their models and retrieve none
+                if self.model not in {model.id for model in (await self._sdk.models.list()).data}:
+                    raise
+            else:
+                named(found.id)
+
+    def _failures(self) -> tuple[type[Exception], ...]:
+        return (self.sdk_error, httpx2.RequestError, *UNREADABLE)  # httpx2's own where a download breaks off
+
+    def _status_error(self, error: Any) -> ProviderError | None:
+        """The error that an answer with an HTTP status is; None for any other."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _told(self, spends: bool) -> Iterator[None]:
+        """What goes wrong inside is raised as a ProviderError; `spends`: whether the call can cost anything."""
+        try:
+            yield
+        except self._failures() as error:
+            raise self._failure(error, spends) from None  # a server may have quoted the key in what is left out here
+
+    def _failure(self, error: Exception, spends: bool) -> ProviderError:
+        if (refused := self._status_error(error)) is not None:
+            return refused
+        if isinstance(error, (self.connection_error, httpx2.RequestError)):
+            cause = error.__cause__ or error
+            sent = not isinstance(cause, NOT_SENT)
+            if isinstance(cause, httpx2.TimeoutException):
+                late = f"no answer within {SILENCE_SECONDS:g} s" if sent else f"no connection in {CONNECT_SECONDS:g} s"
+                return ProviderError(ErrorKind.TIMEOUT, late, charged=spends and sent)
+            said = redacted(f"{error} {cause!r}", self._key)
+            return ProviderError(ErrorKind.TRANSPORT, said, charged=spends and sent)
+        said = redacted(f"not what {self.protocol} sends: {error}", self._key)
+        return ProviderError(ErrorKind.UNPARSEABLE, said, charged=spends)
+
+
+def named(name: object) -> str:
+    """The SDKs check no body: a name that is none would be looked for in vain later."""
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"a name was expected, got {name!r}")
+    return name
