@@ -103,9 +103,9 @@ def test_a_pending_batch_lets_the_stage_end_and_the_next_run_goes_on(
     requests = asked(server, provider, 12)
     for _ in range(2):
         with pytest.raises(UserError, match=r"batch pending: .* \(\d+ of 12 done\); nothing is lost: run the same"):
-            buy(store, requests, wait=0.05)
+            buy(store, requests, wait=0.05, budget=1.0)
     server.batch_looks = 1
-    assert texts(buy(store, [*requests, *asked(server, provider, 15, 12)])) == good(15)
+    assert texts(buy(store, [*requests, *asked(server, provider, 15, 12)], budget=1.0)) == good(15)
     assert [len(made.items) for made in server.batches] == [12, 3]
     assert set(server.answered.values()) == {1}
 

@@ -371,7 +371,7 @@ async def _wait(
         if state.ended:
             found, dollars = await import_batch(provider, log, tariff, batch, state)
             own = dollars if batch.run == run_name() else 0.0
-            await run.budget.settle(reserved.pop(batch.id, 0.0), own)
+            await run.budget.settle(reserved.pop(batch.id, None), own)
             outcomes |= found
     return outcomes
 

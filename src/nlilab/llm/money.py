@@ -144,10 +144,10 @@ class Budget:
             self._reserved.append(most)
         return True
 
-    async def settle(self, most: float, dollars: float) -> None:
-        """The call that had reserved `most` cost `dollars`."""
+    async def settle(self, most: float | None, dollars: float) -> None:
+        """The call that had reserved `most` (None: nothing) cost `dollars`."""
         self.spent += dollars
-        if self.limit is None:
+        if self.limit is None or most is None:
             return
         async with self._changed:
             self._reserved.remove(most)
