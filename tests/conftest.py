@@ -1,9 +1,13 @@
-"""What several test files share: the folder of real data, and a tiny pretrained encoder made on the spot."""
+"""What several test files share: the folder of real data, a tiny encoder made on the spot, a server and a store."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from loopback import KEY, Loopback, serve
+from nlilab.llm.store import Store
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,3 +39,25 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    """A server that speaks both protocols, a key for each, and a client without long pauses."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr("nlilab.llm.client.FIRST_WAIT", 0.001)
+    monkeypatch.setattr("nlilab.llm.batch.FIRST_POLL", 0.01)
+    with serve() as running:
+        yield running
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty answer store."""
+    opened = Store(tmp_path / "llm" / "store.sqlite")
+    yield opened
+    opened.close()

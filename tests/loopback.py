@@ -52,6 +52,9 @@ class Call:
         return next(content for head, _, content in parts if b'name="file"' in head).removesuffix(b"\r\n")
 
 
+KEY = "sk-planted-0123456789abcdef"  # the key of tests: no file and no message may hold it
+
+
 class Loopback:
     """The server's script and its books: `script` is used up in order, then every request is answered well."""
 

@@ -7,13 +7,11 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loopback import Loopback, serve
+from loopback import Loopback
 from nlilab.errors import UserError
 from nlilab.llm import batch
 from nlilab.llm.client import Client, Generator
@@ -24,22 +22,6 @@ from test_faults import address, buyer, good, texts
 
 BOTH = pytest.mark.parametrize("provider", ["anthropic", "openai"])
 PRICE = Tariff(Price(input=1.0, output=10.0), "2026-11-01")
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
-    monkeypatch.setattr("nlilab.llm.batch.FIRST_POLL", 0.01)
-    with serve() as running:
-        yield running
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "store.sqlite")
-    yield opened
-    opened.close()
 
 
 class Once(set[str]):

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loopback import Loopback, serve
+from loopback import Loopback
 from nlilab.errors import UserError
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.errors import ProviderError
@@ -29,22 +28,6 @@ from nlilab.llm.store import Store
 TESTS = Path(__file__).resolve().parent
 IN_FLIGHT = 8
 PRICE = Tariff(Price(input=1.0, output=10.0), "2026-11-01")
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
-    monkeypatch.setattr("nlilab.llm.client.FIRST_WAIT", 0.001)
-    with serve() as running:
-        yield running
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "store.sqlite")
-    yield opened
-    opened.close()
 
 
 def address(server: Loopback, provider: str) -> str:

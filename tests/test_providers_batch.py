@@ -8,30 +8,22 @@ from typing import Any
 
 import pytest
 
-from loopback import Loopback, serve
+from loopback import KEY, Loopback
 from nlilab.llm.batch import BatchProvider, BatchState, Outcome
 from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.providers.anthropic import Anthropic
 from nlilab.llm.providers.openai import OpenAI
 from nlilab.llm.request import Finish, Request, Response
 
-KEY = "sk-planted-0123456789abcdef"
 CREATION = "POST *batches"
 BOTH = pytest.mark.parametrize("kind", ["anthropic", "openai"])
 
 Use = Callable[[Any], Coroutine[Any, Any, Any]]
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with serve() as running:
-        running.batch_looks = 0
-        yield running
+@pytest.fixture(autouse=True)
+def batches_end_at_once(server: Loopback) -> None:
+    server.batch_looks = 0
 
 
 class Desk:

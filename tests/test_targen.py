@@ -332,3 +332,8 @@ def test_the_meta_prompt_is_json_free_of_stray_placeholders() -> None:
     for _, text in task.correction({"premise": "P", "hypothesis": "H"}, "neutral"):
         assert "{title}" not in text and "{examples}" not in text
     assert json.loads('{"label": "neutral"}')["label"] in task.labels
+
+
+def test_half_an_emoji_that_json_hides_does_not_reach_a_table() -> None:
+    assert read_fields('{"hypothesis": "So: \\ud83d"}', ["hypothesis"]) == {"hypothesis": "So: ?"}
+    assert read_list('{"premises": ["\\ud83d one"]}', "premises") == ["? one"]

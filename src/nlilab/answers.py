@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from nlilab.llm.request import writable
+
 FENCE = re.compile(r"```(?:\w+)?\s*\n(.*?)```", re.DOTALL)
 ITEM = re.compile(r"^\s*(?:[-*•]|\(?\d{1,3}[.):])\s+(.+)$")
 APOLOGY = re.compile(r"^(?:i(?:'|’)?m sorry|sorry|i can(?:'|’|no)t|i am unable|as an ai)", re.IGNORECASE)
@@ -23,7 +25,7 @@ def read_fields(text: str, fields: Sequence[str]) -> dict[str, str]:
         missing = [field for field in fields if not isinstance(lowered.get(field), str) or not lowered[field].strip()]
         if missing:
             raise Unreadable(f"no {' and no '.join(missing)} in the answer")
-        return {field: lowered[field].strip() for field in fields}
+        return {field: writable(lowered[field].strip()) for field in fields}
     found = {field: _line(text, field) for field in fields}
     missing = [field for field, item in found.items() if not item]
     if missing:
@@ -36,7 +38,7 @@ def read_list(text: str, field: str) -> list[str]:
     value = _first_json(text, "{[")
     if isinstance(value, dict):
         value = {str(key).lower(): item for key, item in value.items()}.get(field)
-    items = [item.strip() for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    items = [writable(item.strip()) for item in value if isinstance(item, str)] if isinstance(value, list) else []
     items = [item for item in items if item]
     if not items:  # no JSON, or a "[1]" that is none of the list
         matches = (ITEM.match(line) for line in text.splitlines())

@@ -6,10 +6,12 @@ import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+import xgrammar
 from huggingface_hub import constants
 from jinja2 import TemplateError
 from transformers import (
@@ -28,6 +30,7 @@ from transformers import (
 
 from nlilab.errors import UserError
 from nlilab.llm.errors import ErrorKind, ProviderError
+from nlilab.llm.providers.constrained import Grammars, Schemas
 from nlilab.llm.request import Finish, Request, Response
 
 PROBE_SECONDS = 5.0  # the hub's own retries take half a minute to find out that there is no network
@@ -45,14 +48,25 @@ class _Settings:
     stop: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Row:
+    """One request of a batch: where its answer goes, its prompt's token ids, and what its schema allows, if any."""
+
+    place: int
+    request: Request
+    prompt: list[int]
+    matcher: xgrammar.GrammarMatcher | None
+
+
 class Transformers:
     """A folder or a hub id (`name` or `name@revision`), greedy, or sampled by the request's key at temperature > 0.
 
-    A row does not depend on the rest of its batch, except where two tokens tie within floating-point error.
+    A row does not depend on the rest of its batch, except where two tokens tie within floating-point error. A request
+    with a `schema` (JSON schema) is answered by JSON that is valid under it, cut only by `max_tokens` and `stop`.
     """
 
     batch = 16
-    parameters = frozenset({"max_tokens", "temperature", "top_p", "stop"})
+    parameters = frozenset({"max_tokens", "temperature", "top_p", "stop", "schema"})
 
     def __init__(self, model: str, base_url: str | None = None) -> None:
         if base_url is not None:
@@ -61,6 +75,8 @@ class Transformers:
         self._config, self._tokenizer, self._model = _load(model)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model.to(self._device).eval()
+        ends = self._model.generation_config.eos_token_id
+        self._enders = {*(ends if isinstance(ends, list) else [ends]), self._tokenizer.pad_token_id}
         # One thread: the model serves one batch at a time, and the event loop stays free.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="transformers")
 
@@ -70,22 +86,26 @@ class Transformers:
 
     def _answer(self, requests: list[Request]) -> list[Response | ProviderError]:
         answers: dict[int, Response | ProviderError] = {}
-        groups: dict[_Settings, list[tuple[int, list[int]]]] = {}
+        groups: dict[_Settings, list[_Row]] = {}
         for place, request in enumerate(requests):
             settings = _settings(request)
             try:
                 tokens = self._prompt(request)
                 self._refuse_long(len(tokens), settings.max_tokens)
+                schema = request.parameters.get("schema")
+                matcher = None if schema is None else self._grammars.matcher(schema)
             except (ProviderError, TemplateError) as error:
                 bad = ProviderError(ErrorKind.BAD_REQUEST, f"the chat template refuses it: {error}")
                 answers[place] = error if isinstance(error, ProviderError) else bad
             else:
-                groups.setdefault(settings, []).append((place, tokens))
-        for settings, members in groups.items():
-            asked = [requests[place] for place, _ in members]
-            made = self._generate(asked, [tokens for _, tokens in members], settings)
-            answers.update(zip((place for place, _ in members), made, strict=True))
+                groups.setdefault(settings, []).append(_Row(place, request, tokens, matcher))
+        for settings, rows in groups.items():
+            answers.update(zip((row.place for row in rows), self._generate(rows, settings), strict=True))
         return [answers[place] for place in range(len(requests))]
+
+    @cached_property
+    def _grammars(self) -> Grammars:
+        return Grammars(self.name, self._tokenizer, self._model)
 
     def _prompt(self, request: Request) -> list[int]:
         """The prompt's token ids: by the chat template if the tokenizer has one, else the contents as plain text."""
@@ -108,27 +128,31 @@ class Transformers:
             )
 
     @torch.inference_mode()
-    def _generate(self, requests: list[Request], prompts: list[list[int]], settings: _Settings) -> list[Response]:
-        padded = self._tokenizer.pad({"input_ids": prompts}, padding=True, padding_side="left", return_tensors="pt")
+    def _generate(self, rows: list[_Row], settings: _Settings) -> list[Response]:
+        prompts = {"input_ids": [row.prompt for row in rows]}
+        # An answer goes on at the right end of its prompt; an encoder counts its positions from the left.
+        side = "right" if self._config.is_encoder_decoder else "left"
+        padded = self._tokenizer.pad(prompts, padding=True, padding_side=side, return_tensors="pt")
         inputs = {name: padded[name].to(self._device) for name in ("input_ids", "attention_mask")}
         start = 1 if self._config.is_encoder_decoder else inputs["input_ids"].shape[1]
+        # Translators' models begin with a token of the language, before the answer.
+        forced = self._config.is_encoder_decoder and self._model.generation_config.forced_bos_token_id is not None
+        schemas = Schemas([row.matcher for row in rows], start + forced, self._enders)
         out = self._model.generate(
             **inputs,
             max_new_tokens=settings.max_tokens,
             do_sample=False,  # sampling, too, is an argmax: of the logits with the request's own noise
-            logits_processor=_sampler(requests, settings),
+            logits_processor=_processors(rows, settings, schemas),
             stopping_criteria=StoppingCriteriaList([_Stops(self._tokenizer, start, settings.stop)]),
         )
         return [
-            self._response(request, len(prompt), row, settings)
-            for request, prompt, row in zip(requests, prompts, out[:, start:].tolist(), strict=True)
+            self._response(row.request, len(row.prompt), tokens, settings)
+            for row, tokens in zip(rows, out[:, start:].tolist(), strict=True)
         ]
 
     def _response(self, request: Request, prompt: int, row: list[int], settings: _Settings) -> Response:
         """Cut the row at its end token, or the padding after a stop string, and its text at the first stop string."""
-        ends = self._model.generation_config.eos_token_id
-        enders = {*(ends if isinstance(ends, list) else [ends]), self._tokenizer.pad_token_id}
-        length = next((place for place, token in enumerate(row) if token in enders), None)
+        length = next((place for place, token in enumerate(row) if token in self._enders), None)
         text = self._tokenizer.decode(row[:length], skip_special_tokens=True)
         cuts = [text.index(stop) for stop in settings.stop if stop in text]
         if cuts:
@@ -174,13 +198,13 @@ class _Stops(StoppingCriteria):
         return torch.tensor(done, device=input_ids.device)
 
 
-def _sampler(requests: Sequence[Request], settings: _Settings) -> LogitsProcessorList:
-    steps: list[LogitsProcessor] = []
+def _processors(rows: Sequence[_Row], settings: _Settings, schemas: Schemas) -> LogitsProcessorList:
+    steps: list[LogitsProcessor] = [schemas]
     if settings.temperature > 0:
         steps.append(TemperatureLogitsWarper(settings.temperature))
         if settings.top_p < 1:
             steps.append(TopPLogitsWarper(settings.top_p))
-        steps.append(_Noise(requests))
+        steps.append(_Noise([row.request for row in rows]))
     return LogitsProcessorList(steps)
 
 
