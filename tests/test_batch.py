@@ -117,6 +117,18 @@ def test_an_orphan_is_told_from_a_strangers_batch_of_the_same_size(server: Loopb
 
 
 @BOTH
+def test_a_server_that_stumbles_while_it_is_polled_is_asked_again(
+    server: Loopback, store: Store, provider: str
+) -> None:
+    for behaviour in ("500", "reset"):
+        server.do(behaviour, on="GET *batches/*")
+    server.do("cut", on="GET *results" if provider == "anthropic" else "GET *content")
+    server.do("529", on="GET *batches")
+    assert texts(buy(store, asked(server, provider, 20))) == ["echo: " + str(n) for n in range(20)]
+    assert len(server.batches) == 1 and set(server.answered.values()) == {1}
+
+
+@BOTH
 def test_a_submission_that_never_arrived_is_sent_again(server: Loopback, store: Store, provider: str) -> None:
     requests = asked(server, provider, 5)
     log = batch.Log(store, (provider, "model-a", requests[0].base_url))

@@ -257,7 +257,7 @@ def submit(generator: Annotated[str, typer.Argument(help="a generator of conf/ge
                         f"{budget.limit:g}; raise it, or lower max_tokens of {generator}"
                     )
                 for chunk in batches.chunks(hand.provider, fresh):
-                    await batches.submit(hand.provider, hand.log, chunk)
+                    await batches.submit(hand.provider, hand.log, chunk, await hand.provider.recent())
                 return [f"{b.name}: {len(hand.log.keys(b.id))} requests" for b in hand.log.open()]
         finally:
             await hand.close()

@@ -7,19 +7,20 @@ a clock.
 """
 
 import asyncio
+import itertools
 import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from filelock import FileLock
 
 from nlilab.errors import UserError
-from nlilab.llm.errors import STOPS_THE_RUN, ErrorKind, ProviderError
+from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ErrorKind, ProviderError
 from nlilab.llm.money import BATCH_SHARE, Tariff, run_name
 from nlilab.llm.request import Request, Response
 from nlilab.llm.store import Store, row
@@ -33,6 +34,8 @@ REFUSALS = frozenset({ErrorKind.AUTH, ErrorKind.QUOTA, ErrorKind.BAD_REQUEST, Er
 NEVER = "the batch ended without working on it"
 
 INTENT, SUBMITTED, IMPORTED, VOID, EXPORTED = "intent", "submitted", "imported", "void", "exported"
+T = TypeVar("T")
+P = ParamSpec("P")
 Outcome = Response | ProviderError | None  # None: never worked on (expired, cancelled), so not billed
 
 
@@ -255,9 +258,12 @@ async def _round(
     reserved: dict[int, float] = {}
     try:
         with alone(log.store):
-            await reattach(provider, log)
+            await _patiently(run, reattach, provider, log)
             # Another process may have bought some of them since we looked.
-            outcomes: dict[str, Outcome] = dict(log.store.find(due))
+            held = log.store.find(due)
+            outcomes: dict[str, Outcome] = {
+                key: held[key] for key in held if all(held[key].fits(job.request) for job in due[key])
+            }
             pending = {key for batch in log.open() for key in log.keys(batch.id)} | outcomes.keys()
             fresh = [
                 max((job.request for job in waiting), key=_limit) for key, waiting in due.items() if key not in pending
@@ -271,7 +277,7 @@ async def _round(
             wanted = [batch for batch in log.open() if not log.keys(batch.id).isdisjoint(due.keys() - outcomes.keys())]
             if any(batch.state == INTENT for batch in wanted):
                 with alone(log.store):
-                    await reattach(provider, log)
+                    await _patiently(run, reattach, provider, log)
                 wanted = [batch for batch in wanted if batch.id in {b.id for b in log.open()}]
         return outcomes
     except ProviderError as error:
@@ -279,6 +285,18 @@ async def _round(
     finally:
         for most in reserved.values():
             await run.budget.settle(most, 0.0)
+
+
+async def _patiently(run: "_Run", ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What may pass is tried again; only for what buys nothing."""
+    for attempt in itertools.count(1):
+        try:
+            return await ask(*args, **kwargs)
+        except ProviderError as error:
+            if error.kind not in RETRIES or attempt >= run.client.attempts:
+                raise
+            await run.pause(attempt, error.retry_after or 0.0)
+    raise AssertionError
 
 
 async def reattach(provider: BatchProvider, log: Log) -> None:
@@ -324,18 +342,18 @@ async def _send(
             fitting.append(request)
             most += one
         if fitting:
+            known = await _patiently(run, provider.recent)
             await run.budget.reserve(most)
-            reserved[await submit(provider, log, fitting)] = most
+            reserved[await submit(provider, log, fitting, known)] = most
         if len(fitting) < len(chunk):
             return chunk[len(fitting)]
     return None
 
 
-async def submit(provider: BatchProvider, log: Log, requests: Sequence[Request]) -> int:
-    """Write the intent down, send it, write its name down; returns the log's number."""
-    known = [state.name for state in await provider.recent()]
+async def submit(provider: BatchProvider, log: Log, requests: Sequence[Request], known: Sequence[BatchState]) -> int:
+    """Write the intent down, send it, write its name down; returns the log's number. `known` is `recent` before it."""
     token = secrets.token_hex(8)
-    number = log.intend(requests, known, token)
+    number = log.intend(requests, [state.name for state in known], token)
     try:
         name = await provider.submit(requests, token)
     except ProviderError as error:
@@ -359,7 +377,7 @@ async def _wait(
     loop = asyncio.get_running_loop()
     pause = FIRST_POLL
     while True:
-        states = [(batch, await provider.state(str(batch.name))) for batch in wanted]
+        states = [(b, await _patiently(run, provider.state, str(b.name))) for b in wanted]
         if any(state.ended for _, state in states):
             break
         if loop.time() >= deadline:
@@ -369,7 +387,7 @@ async def _wait(
     outcomes: dict[str, Outcome] = {}
     for batch, state in states:
         if state.ended:
-            found, dollars = await import_batch(provider, log, tariff, batch, state)
+            found, dollars = await _patiently(run, import_batch, provider, log, tariff, batch, state)
             own = dollars if batch.run == run_name() else 0.0
             await run.budget.settle(reserved.pop(batch.id, None), own)
             outcomes |= found

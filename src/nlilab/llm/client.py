@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import importlib
 import itertools
+import logging
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ STOP_REMEDY = {
     ErrorKind.QUOTA: "the account's quota or credit is used up; top it up or raise the limit",
 }
 
+log = logging.getLogger(__name__)
 Answer = Response | ProviderError
 Mode = Literal["auto", "replay", "live"]
 Transport = Literal["online", "batch"]
@@ -286,11 +288,14 @@ class _Run:
         with contextlib.ExitStack() as held:
             for name in sorted(names, key=str):
                 lock = FileLock(f"{self.client.store.path}.{digest(*map(str, name))[:16]}.lock", thread_local=False)
-                while True:
+                told = False
+                while not lock.is_locked:
                     try:
                         held.enter_context(lock.acquire(timeout=0))
-                        break
                     except Timeout:
+                        if not told:
+                            log.warning("another process is asking %s/%s: waiting for its answers", *name[:2])
+                        told = True
                         await asyncio.sleep(LOCK_POLL)
             yield
 
@@ -361,7 +366,7 @@ class _Run:
                 return
             asked = [answer.retry_after or 0.0 for answer in answers if isinstance(answer, ProviderError)]
             self.count(retried=len(again))
-            await self._pause(met[limited], max(asked))
+            await self.pause(met[limited], max(asked))
             if self.stopping.is_set():
                 return
             jobs = again
@@ -455,7 +460,7 @@ class _Run:
                 f"{self.kept()}: see to the server or the connection, then run the same command again"
             )
 
-    async def _pause(self, attempt: int, asked: float) -> None:
+    async def pause(self, attempt: int, asked: float) -> None:
         """Wait before the next attempt: exponential with jitter, never less than the server asked, cut by a stop."""
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
         if asked:
@@ -486,10 +491,8 @@ def _whole(answer: Answer) -> bool:
 
 
 def _fits(known: Answer, request: Request) -> bool:
-    """A finished answer that is longer than the limit would have been cut; evidence of a replay stands as it is."""
-    if not _whole(known) or request.max_tokens is None:
-        return True
-    return cast(Response, known).output_tokens <= request.max_tokens
+    """Evidence of a replay stands as it is; a finished answer must fit the limit."""
+    return not _whole(known) or cast(Response, known).fits(request)
 
 
 def _miss(request: Request, count: int, client: Client) -> str:

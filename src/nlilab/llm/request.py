@@ -92,6 +92,10 @@ class Response:
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", writable(self.text))
 
+    def fits(self, request: Request) -> bool:
+        """Whether it is no longer than the request allows: with that limit it would have been cut."""
+        return request.max_tokens is None or self.output_tokens <= request.max_tokens
+
 
 def writable(text: str) -> str:
     """The text without halves of surrogate pairs (an emoji that was cut): they can be neither sent nor stored."""
