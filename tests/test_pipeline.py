@@ -454,7 +454,7 @@ def test_one_budget_holds_for_all_stages_of_a_run(project: Path) -> None:
             if done.returncode == 0:
                 break
             assert "llm.budget_usd" in done.stdout + done.stderr and lives < 9
-    assert lives == 2 and set(server.answered.values()) == {1}
+    assert lives >= 2 and len(set(map(json.dumps, server.requests))) == len(server.requests)
 
 
 def test_a_run_killed_in_train_leaves_no_half_model(project: Path) -> None:
