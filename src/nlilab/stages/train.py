@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nlilab.command import run
-from nlilab.files import read_json, read_table, write_json
+from nlilab.files import read_json, read_table, refuse_strays, write_json
 from nlilab.params import run_settings, section
 from nlilab.progress import progress
 from nlilab.trainer import train
@@ -22,9 +22,11 @@ def main(
     start_metrics: Annotated[Path | None, typer.Option(help="that model's metrics")] = None,
 ) -> None:
     """Train a small language model on an arm's table."""
-    settings = section("train", TrainSettings)
+    settings, run_ = section("train", TrainSettings), run_settings()
+    if metrics.parent.is_dir():  # the comparison would stop on leftovers: say so before hours of training
+        refuse_strays(metrics.parent, {f"{model}-{seed}.json" for model in run_.models for seed in run_.seeds})
     if start:
-        settings = settings.model_copy(update={"steps": run_settings().two_step.steps})
+        settings = settings.model_copy(update={"steps": run_.two_step.steps})
     table = read_table(arm)
     with progress(f"train {out}", "steps") as report:
         trained = train(table, settings, seed, out, start, report)
