@@ -217,6 +217,8 @@ class _Run:
         self.progress = start
         self.answers: list[Answer | None] = []
         self.stopping = asyncio.Event()
+        self.landing: set[asyncio.Future[Any]] = set()  # answers on their way to the disk
+        self.broken: BaseException | None = None  # why they did not get there
         self.exhausted_in_a_row = 0
         self.budget = Budget(client.budget, spent_in(client.store, run_name()) if client.budget is not None else 0.0)
         self.providers: dict[Identity, tuple[Provider, Throttle]] = {}
@@ -340,9 +342,12 @@ class _Run:
         finally:
             for worker in workers:
                 worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            await asyncio.gather(*workers, *self.landing, return_exceptions=True)
+            await asyncio.sleep(0)  # the last ones are told
         for worker in done:
             worker.result()
+        if self.broken is not None:
+            raise self.broken
 
     async def _work(self, waiting: Iterator[_Call]) -> None:
         for call in waiting:
@@ -354,9 +359,14 @@ class _Run:
         """Ask until every job has an answer or an error that stays."""
         met: Counter[bool] = Counter()  # failures: rate limits, others
         while True:
-            answers = await self._ask_once(call, jobs)
-            if answers is None:
+            asked_once = await self._ask_once(call, jobs)
+            if asked_once is None:
                 return
+            answers, written = asked_once
+            if all(isinstance(answer, Response) for answer in answers) and len(self.landing) < self.client.concurrency:
+                self._land(jobs, answers, written)
+                return
+            await written
             pairs = list(zip(jobs, answers, strict=True))
             limited = any(_is(answer, ErrorKind.RATE_LIMITED) for answer in answers)
             met[limited] += 1
@@ -371,8 +381,23 @@ class _Run:
                 return
             jobs = again
 
-    async def _ask_once(self, call: _Call, jobs: list[Job]) -> list[Answer] | None:
-        """One call, paid for and on disk; None where the run stopped before it was sent."""
+    def _land(self, jobs: list[Job], answers: list[Answer], written: asyncio.Future[Any]) -> None:
+        """Let good answers count as soon as they are on disk, without keeping the next call waiting for that."""
+
+        def landed(done: asyncio.Future[Any]) -> None:
+            self.landing.discard(done)
+            if (error := done.exception()) is not None:
+                self.broken = error
+                self.stopping.set()
+                return
+            for job, answer in zip(jobs, answers, strict=True):
+                self.settle(job, answer, True)
+
+        self.landing.add(written)
+        written.add_done_callback(landed)
+
+    async def _ask_once(self, call: _Call, jobs: list[Job]) -> tuple[list[Answer], asyncio.Future[Any]] | None:
+        """One call, paid for and on its way to the disk; None where the run stopped before it was sent."""
         requests = [job.request for job in jobs]
         tariff = self.client.tariff(requests[0])
         most = sum(map(tariff.most, requests)) if self.budget.limit is not None else 0.0
@@ -385,7 +410,9 @@ class _Run:
             dollars = most
             try:
                 answers = await self._ask(call.provider, requests)
-                dollars = await self._keep(requests, answers, tariff)
+                bills = [tariff.bill(request, answer) for request, answer in zip(requests, answers, strict=True)]
+                dollars = sum(bill.dollars for bill in bills)
+                commits = [self.client.store.commit(*one) for one in zip(requests, answers, bills, strict=True)]
             finally:
                 await self.budget.settle(most, dollars)
         finally:
@@ -395,18 +422,7 @@ class _Run:
                 call.throttle.cut(mark, min(LONGEST_WAIT, cast(ProviderError, answer).retry_after or 0.0))
             elif isinstance(answer, Response):
                 call.throttle.grow()
-        return answers
-
-    async def _keep(self, requests: list[Request], answers: list[Answer], tariff: Tariff) -> float:
-        """On disk before it counts; returns the dollars.
-
-        The commits of one batch travel together. A lone one is awaited as it is: a task of its own would leave the
-        connection idle for a moment, and the pool looks at every idle one each time.
-        """
-        bills = [tariff.bill(request, answer) for request, answer in zip(requests, answers, strict=True)]
-        commits = [self.client.store.commit(*one) for one in zip(requests, answers, bills, strict=True)]
-        await (commits[0] if len(commits) == 1 else asyncio.gather(*commits))
-        return sum(bill.dollars for bill in bills)
+        return answers, commits[0] if len(commits) == 1 else asyncio.gather(*commits)
 
     async def _ask(self, provider: Provider, requests: list[Request]) -> list[Answer]:
         limit = None if requests[0].provider in LOCAL else self.client.timeout

@@ -135,13 +135,13 @@ class Store:
         rest = [key for key in wanted if key not in finished]
         return {**self.use(lambda connection: _select_evidence(connection, rest)), **finished}
 
-    async def commit(self, request: Request, answer: Response | ProviderError, bill: Bill) -> None:
-        """Return once the answer is on disk; what arrives during one commit shares the next one."""
+    def commit(self, request: Request, answer: Response | ProviderError, bill: Bill) -> asyncio.Future[None]:
+        """Done once the answer is on disk; what arrives during one commit shares the next one."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((row(request, answer, bill), future))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_waiting())
-        await future
+        return future
 
     async def flush(self) -> None:
         """Return once nothing waits to be written; for a run that ends before its answers were taken."""
