@@ -12,17 +12,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from nlilab.correct import SELF
 from nlilab.errors import UserError
 from nlilab.files import write_text
 from nlilab.llm import batch as batches
 from nlilab.llm.client import EMBEDDED, LOCAL, Client
 from nlilab.llm.errors import ProviderError
 from nlilab.llm.keys import KEY_VARIABLES
-from nlilab.llm.money import BATCH_SHARE, Budget, Tariff, run_name, spent_in, tariff
+from nlilab.llm.money import BATCH_SHARE, Budget, run_name, spent_in
 from nlilab.llm.recording import Recording, recording_path, write_recording
 from nlilab.llm.request import Request
 from nlilab.llm.store import Store, default_path
-from nlilab.llm.writer import GeneratorEntry, LlmSettings, open_client, open_generator
+from nlilab.llm.writer import GeneratorEntry, LlmSettings, open_client, open_generator, tariff_of
 from nlilab.params import CONF, PARAMS, nearest, read_yaml, run_settings, section
 from nlilab.progress import progress
 from nlilab.rehearse import Tally, ready, rehearse
@@ -159,7 +160,7 @@ def _examine() -> Iterator[tuple[str, str]]:
         else:
             yield f"{who}: {_key(entry)}", _key_problem(entry)
             yield f"{who}: endpoint and model", _said(lambda g=generator: _ask_endpoint(g))
-            yield f"{who}: price", _said(lambda n=name, e=entry: _price(n, e, settings))
+            yield f"{who}: price", _said(lambda n=name, e=entry: tariff_of(n, e, settings))
         if (path := recording_path(name)).is_file():
             yield f"{path}", _said(lambda p=path: Recording(p).close())
     path = default_path()
@@ -176,7 +177,7 @@ def _generators() -> list[str]:
     """Every generator that params.yaml names."""
     sections = read_yaml(PARAMS)
     named = [*run_settings().generators, sections["plan"]["generator"], sections["correct"]["judge"]]
-    return [name for name in dict.fromkeys(named) if name != "self"]
+    return [name for name in dict.fromkeys(named) if name != SELF]
 
 
 def _key(entry: GeneratorEntry) -> str:
@@ -196,10 +197,6 @@ def _said(action: Any) -> str:
     except (UserError, ProviderError) as error:
         return str(error)
     return ""
-
-
-def _price(name: str, entry: GeneratorEntry, settings: LlmSettings) -> None:
-    tariff(name, entry.provider, entry.model, entry.base_url, entry.price, settings.allow_unpriced)
 
 
 def _ask_endpoint(generator: Any) -> None:
@@ -248,7 +245,7 @@ def submit(generator: Annotated[str, typer.Argument(help="a generator of conf/ge
         try:
             with batches.alone(hand.log.store):
                 await batches.reattach(hand.provider, hand.log)
-                pending = {key for open_batch in hand.log.open() for key in hand.log.keys(open_batch.id)}
+                pending = hand.log.pending()
                 fresh = [request for request in requests if request.key not in pending]
                 most = sum(map(hand.tariff.most, fresh)) * BATCH_SHARE
                 if not budget.fits(most):
@@ -322,9 +319,7 @@ class _Hand:
         settings = section("llm", LlmSettings)
         self.name = name
         self.client = open_client(settings)
-        self.tariff: Tariff = tariff(
-            name, entry.provider, entry.model, entry.base_url, entry.price, settings.allow_unpriced
-        )
+        self.tariff = tariff_of(name, entry, settings)
         self.provider: Any = self.client.provider(generator.request([("user", "")]))
         self.log = batches.Log(self.client.store, generator.identity)
 

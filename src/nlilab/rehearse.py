@@ -55,7 +55,7 @@ class Rehearsal(Client):
         asked = list(requests)
         held = self.held(asked)
         own = [r for r in asked if r.key not in held and r.provider == EMBEDDED and not _rests_on_stand_ins(r)]
-        held |= {r.key: a for r, a in zip(own, Client.run(_asking(self), own), strict=True) if isinstance(a, Response)}
+        held |= {r.key: a for r, a in zip(own, _asking(self).run(own), strict=True) if isinstance(a, Response)}
         seen: set[str] = set()
         return [self._answer(request, held.get(request.key), seen) for request in asked]
 

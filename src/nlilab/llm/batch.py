@@ -22,11 +22,11 @@ from filelock import FileLock
 from nlilab.errors import UserError
 from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ErrorKind, ProviderError
 from nlilab.llm.money import BATCH_SHARE, Tariff, run_name
-from nlilab.llm.request import Request, Response
+from nlilab.llm.request import Identity, Request, Response
 from nlilab.llm.store import Store, row
 
 if TYPE_CHECKING:
-    from nlilab.llm.client import Identity, Job, _Run
+    from nlilab.llm.client import Job, _Run
 
 FIRST_POLL, LONGEST_POLL = 1.0, 60.0  # seconds between two looks at a batch
 IMPORTED_AT_ONCE = 500
@@ -97,7 +97,7 @@ class Batch:
 class Log:
     """The write-ahead log of one generator's batches, in the answer store."""
 
-    def __init__(self, store: Store, identity: "Identity") -> None:
+    def __init__(self, store: Store, identity: Identity) -> None:
         self.store = store
         self.identity = identity
 
@@ -172,6 +172,10 @@ class Log:
         query = "SELECT key FROM batch_items WHERE batch = ?"
         return {key for (key,) in self.store.use(lambda connection: connection.execute(query, (batch,)).fetchall())}
 
+    def pending(self) -> set[str]:
+        """The keys of all open batches."""
+        return {key for batch in self.open() for key in self.keys(batch.id)}
+
     def requests(self, batch: int, keys: Sequence[str]) -> dict[str, Request]:
         """The requests behind these keys."""
         query = f"SELECT key, request FROM batch_items WHERE batch = ? AND key IN ({','.join('?' * len(keys))})"
@@ -227,8 +231,7 @@ async def buy(run: "_Run", provider: BatchProvider, jobs: "list[Job]") -> None:
     """Get every job an answer, or an error that stays; raises a UserError while a batch is pending."""
     client = run.client
     first = jobs[0].request
-    identity = (first.provider, first.model, first.base_url)
-    log, tariff = Log(client.store, identity), client.tariff(first)
+    log, tariff = Log(client.store, first.identity), client.tariff(first)
     due: dict[str, list[Job]] = {}
     for job in jobs:  # jobs that differ in max_tokens alone share a key: the longest limit serves them all
         due.setdefault(job.request.key, []).append(job)
@@ -264,7 +267,7 @@ async def _round(
             outcomes: dict[str, Outcome] = {
                 key: held[key] for key in held if all(held[key].fits(job.request) for job in due[key])
             }
-            pending = {key for batch in log.open() for key in log.keys(batch.id)} | outcomes.keys()
+            pending = log.pending() | outcomes.keys()
             fresh = [
                 max((job.request for job in waiting), key=_limit) for key, waiting in due.items() if key not in pending
             ]

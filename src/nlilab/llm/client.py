@@ -19,7 +19,7 @@ from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ErrorKind, ProviderError
 from nlilab.llm.keys import KEY_VARIABLES
 from nlilab.llm.money import Budget, Tariff, run_name, spent_in
 from nlilab.llm.recording import Recording, recording_path
-from nlilab.llm.request import Finish, Request, Response, writable
+from nlilab.llm.request import Finish, Identity, Request, Response, writable
 from nlilab.llm.store import Store
 from nlilab.llm.throttle import Throttle
 
@@ -50,9 +50,6 @@ log = logging.getLogger(__name__)
 Answer = Response | ProviderError
 Mode = Literal["auto", "replay", "live"]
 Transport = Literal["online", "batch"]
-
-
-Identity = tuple[str, str, str | None]  # provider, model, base_url
 
 
 class Provider(Protocol):
@@ -176,11 +173,11 @@ class Client:
 
     def tariff(self, request: Request) -> Tariff:
         """What the request's generator costs."""
-        return self.tariffs.get(identity(request), NO_TARIFF)
+        return self.tariffs.get(request.identity, NO_TARIFF)
 
     def provider(self, request: Request) -> Provider:
         """The provider that answers this request: a new one, or the local one that is already loaded."""
-        name = identity(request)
+        name = request.identity
         if name in self._local:
             return self._local[name]
         module, kind = PROVIDERS[request.provider].split(":")
@@ -265,7 +262,7 @@ class _Run:
     async def _buy(self, jobs: list[Job]) -> None:
         by_provider: dict[Identity, list[Job]] = {}
         for job in jobs:
-            by_provider.setdefault(identity(job.request), []).append(job)
+            by_provider.setdefault(job.request.identity, []).append(job)
         for name, wanted in by_provider.items():
             self._check(name, wanted)
         online: dict[Identity, list[Job]] = {}
@@ -491,11 +488,6 @@ class _Run:
         done = hits + bought + failed
         self.progress = Progress(done, max(now.total, done), hits, bought, failed, now.retried + retried)
         self.report(self.progress)
-
-
-def identity(request: Request) -> Identity:
-    """Whom a request asks."""
-    return (request.provider, request.model, request.base_url)
 
 
 def _is(answer: Answer, kind: ErrorKind) -> bool:

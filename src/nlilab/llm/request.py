@@ -20,6 +20,9 @@ EXCLUDED_FROM_KEY = {
 }
 
 
+Identity = tuple[str, str, str | None]  # provider, model, base_url
+
+
 @dataclass(frozen=True)
 class Request:
     """One call: everything in it but what EXCLUDED_FROM_KEY names changes the answer and so the key.
@@ -54,6 +57,11 @@ class Request:
     def written(self) -> str:
         """What was asked as JSON: messages, parameters, sample."""
         return json.dumps({"messages": self.messages, "parameters": dict(self.parameters), "sample": self.sample})
+
+    @property
+    def identity(self) -> Identity:
+        """Whom it asks."""
+        return (self.provider, self.model, self.base_url)
 
     @property
     def max_tokens(self) -> int | None:

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from nlilab.answers import Unreadable
-from nlilab.llm.client import LOCAL, Client, Generator, Progress
+from nlilab.llm.client import EMBEDDED, LOCAL, Client, Generator, Progress
 from nlilab.llm.errors import ProviderError
-from nlilab.llm.money import FREE, Price, tariff
+from nlilab.llm.money import FREE, Price, Tariff, tariff
 from nlilab.llm.recording import Recording, recording_path
 from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
@@ -82,17 +82,24 @@ def open_generator(name: str) -> tuple[Generator, GeneratorEntry]:
     """The generator that conf/generators.yaml defines under `name`."""
     entry = conf_entry("generators", name, GeneratorEntry)
     parameters = entry.parameters
-    if entry.provider == "grammar":
+    if entry.provider == EMBEDDED:
         from nlilab import grammar
 
         parameters = {**parameters, "version": grammar.version()}
     return Generator(entry.provider, entry.model, entry.base_url, parameters), entry
 
 
-def open_client(settings: LlmSettings, store: Store | None = None) -> Client:
+def tariff_of(name: str, entry: GeneratorEntry, settings: LlmSettings) -> Tariff:
+    """What the generator costs; a UserError where nobody knows."""
+    if entry.provider in LOCAL:
+        return FREE
+    return tariff(name, entry.provider, entry.model, entry.base_url, entry.price, settings.allow_unpriced)
+
+
+def open_client(settings: LlmSettings) -> Client:
     """A client that works by these settings, on the shared store."""
     return Client(
-        store or Store(),
+        Store(),
         settings.concurrency,
         settings.attempts,
         settings.timeout_s,
@@ -106,13 +113,7 @@ def open_client(settings: LlmSettings, store: Store | None = None) -> Client:
 def join(client: Client, name: str, settings: LlmSettings) -> Writer:
     """The generator of this name at this client: with its price, and its recording where there is one."""
     generator, entry = open_generator(name)
-    free = entry.provider in LOCAL
-    price = (
-        FREE
-        if free
-        else tariff(name, entry.provider, entry.model, entry.base_url, entry.price, settings.allow_unpriced)
-    )
-    client.tariffs[generator.identity] = price
+    client.tariffs[generator.identity] = tariff_of(name, entry, settings)
     if (path := recording_path(name)).is_file() and name not in client.recordings:
         client.recordings[name] = Recording(path)
     return Writer(name, client, generator, entry.structured)

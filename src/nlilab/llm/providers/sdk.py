@@ -1,5 +1,6 @@
 """What the providers behind an SDK share: connections, silence, errors as typed values, and no key in any message."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, http
 UNREADABLE = (ValueError, AttributeError, TypeError, LookupError)  # the SDKs check no body
 
 
-class SdkProvider:
+class SdkProvider(ABC):
     """One model at one address. A subclass sends and reads; `_status_error` says what an HTTP status means."""
 
     batch = 1
@@ -46,8 +47,9 @@ class SdkProvider:
         except self._failures() as error:
             return self._failure(error, spends=True)
 
+    @abstractmethod
     async def _call(self, request: Request) -> Response:
-        raise NotImplementedError
+        """The answer; whatever the SDK raises is told apart by the caller."""
 
     async def check(self) -> None:
         """Ask the endpoint for this model. Raises ProviderError, BAD_REQUEST where it knows none of this name."""
@@ -63,9 +65,9 @@ class SdkProvider:
     def _failures(self) -> tuple[type[Exception], ...]:
         return (self.sdk_error, httpx2.RequestError, *UNREADABLE)  # httpx2's own where a download breaks off
 
+    @abstractmethod
     def _status_error(self, error: Any) -> ProviderError | None:
         """The error that an answer with an HTTP status is; None for any other."""
-        raise NotImplementedError
 
     @contextmanager
     def _told(self, spends: bool) -> Iterator[None]:
