@@ -214,8 +214,6 @@ class _Run:
         self.progress = start
         self.answers: list[Answer | None] = []
         self.stopping = asyncio.Event()
-        self.landing: set[asyncio.Future[Any]] = set()  # answers on their way to the disk
-        self.broken: BaseException | None = None  # why they did not get there
         self.exhausted_in_a_row = 0
         self.budget = Budget(client.budget, spent_in(client.store, run_name()) if client.budget is not None else 0.0)
         self.providers: dict[Identity, tuple[Provider, Throttle]] = {}
@@ -339,12 +337,9 @@ class _Run:
         finally:
             for worker in workers:
                 worker.cancel()
-            await asyncio.gather(*workers, *self.landing, return_exceptions=True)
-            await asyncio.sleep(0)  # the last ones are told
+            await asyncio.gather(*workers, return_exceptions=True)
         for worker in done:
             worker.result()
-        if self.broken is not None:
-            raise self.broken
 
     async def _work(self, waiting: Iterator[_Call]) -> None:
         for call in waiting:
@@ -360,10 +355,7 @@ class _Run:
             if asked_once is None:
                 return
             answers, written = asked_once
-            if all(isinstance(answer, Response) for answer in answers) and len(self.landing) < self.client.concurrency:
-                self._land(jobs, answers, written)
-                return
-            await written
+            await written  # before the next call: what a kill can lose is at most `concurrency` answers
             pairs = list(zip(jobs, answers, strict=True))
             limited = any(_is(answer, ErrorKind.RATE_LIMITED) for answer in answers)
             met[limited] += 1
@@ -377,21 +369,6 @@ class _Run:
             if self.stopping.is_set():
                 return
             jobs = again
-
-    def _land(self, jobs: list[Job], answers: list[Answer], written: asyncio.Future[Any]) -> None:
-        """Let good answers count as soon as they are on disk, without keeping the next call waiting for that."""
-
-        def landed(done: asyncio.Future[Any]) -> None:
-            self.landing.discard(done)
-            if (error := done.exception()) is not None:
-                self.broken = error
-                self.stopping.set()
-                return
-            for job, answer in zip(jobs, answers, strict=True):
-                self.settle(job, answer, True)
-
-        self.landing.add(written)
-        written.add_done_callback(landed)
 
     async def _ask_once(self, call: _Call, jobs: list[Job]) -> tuple[list[Answer], asyncio.Future[Any]] | None:
         """One call, paid for and on its way to the disk; None where the run stopped before it was sent."""
