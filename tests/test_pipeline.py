@@ -27,14 +27,29 @@ LIGHT = {
     "suites": ["tiny", "tiny-heuristics"],
     "arms": ["raw", "corrected"],
     "two_step": {"starts": ["raw"], "arms": ["corrected"], "steps": 2},
-    "models": ["raw", "corrected", "raw-then-corrected"],
+    "harden": {"arms": ["corrected"], "against": ["gradient-mask"], "how": "continue", "steps": 2, "ratio": 1.0},
+    "models": ["raw", "corrected", "raw-then-corrected", "corrected-vs-gradient-mask"],
     "seeds": [1],
     "plan": {"generator": "grammar", "contexts": 2, "premises_per_context": 10},
     "mixtures": {
         "raw": {"sources": {"grammar": 24}, "labels": "constrained"},
         "corrected": {"sources": {"grammar": 24}, "labels": "corrected"},
     },
-    "compare": {"bootstrap": 400},
+    "attack": {
+        "n_per_class": 5,
+        "suites": ["tiny", "tiny-heuristics"],
+        "suite_rows_per_class": 6,
+        "recipes": ["gradient-mask", "random-mask"],
+        "victims": ["corrected", "corrected-vs-gradient-mask"],
+        "readers": ["raw", "corrected", "corrected-vs-gradient-mask"],
+        "judge": "raw",
+        "judge_generator": "none",
+        "protocol": "clean",
+        "batch_size": 8,
+        "seed": 0,
+        "validate": False,
+    },
+    "compare": {"bootstrap": 1000},
 }
 
 
@@ -107,7 +122,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Pa
     """A project in which `dvc repro` has run to its end, committed."""
     project = small_copy(tmp_path_factory.mktemp("finished"), tiny_encoder)
     printed = sh(project, "dvc", "repro")
-    assert len(ran(printed)) == 2 + 5 + 2 + 3 + 3 + 3
+    assert len(ran(printed)) == 2 + 5 + 2 + 3 + 4 + 3 + (1 + 1 + 1 + 2 * 2 + 3)
     sh(project, "git", "add", "-A")
     sh(project, "git", "commit", "-qm", "run")
     return project
@@ -132,7 +147,7 @@ def workbench(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_finished_run_has_its_tables_and_does_nothing_twice(finished: Path) -> None:
     summary = json.loads((finished / "metrics/summary.json").read_text())
     assert set(summary["accuracy"]) == set(LIGHT["models"])
-    assert sum(summary["verdicts"].values()) == 3 * 2
+    assert sum(summary["verdicts"].values()) == 6 * 2 + 1 * 4
     table = sh(finished, "nlilab", "table")
     assert "raw-then-corrected" in table and table.strip().endswith("reports/report.html")
     assert ran(sh(finished, "dvc", "repro")) == []
@@ -193,12 +208,21 @@ def _append(file: str) -> Callable[[Path], None]:
 
 # What is changed -> the stages that see it; what follows them runs only if their outputs differ.
 AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
-    "the judge's prompt": (_append("src/nlilab/tasks/correct.md"), {"correct"}),
+    "the judge's prompt": (_append("src/nlilab/tasks/correct.md"), {"correct", "attack"}),
     "a hypothesis prompt": (_append("src/nlilab/tasks/nli/generate/neutral.md"), {"generate"}),
     "number of contexts": (_param("plan", "contexts", value=3), {"contexts", "report"}),
     "an arm's size": (_param("mixtures", "raw", "sources", "grammar", value=30), {"mix", "report"}),
-    "learning rate": (_param("train", "learning_rate", value=0.01), {"train", "train-second", "report"}),
+    "learning rate": (_param("train", "learning_rate", value=0.01), {"train", "train-second", "harden", "report"}),
     "second step's budget": (_param("two_step", "steps", value=5), {"train-second", "report"}),
+    "the ratio of hardening": (_param("harden", "ratio", value=0.5), {"harden", "report"}),
+    "what a refusing judge does": (_param("attack", "validate", value=True), {"attack", "score", "report"}),
+    "a suite's attacked sample": (_param("attack", "suite_rows_per_class", value=5), {"attack-suites", "report"}),
+    "a recipe": (
+        lambda project: edit(
+            project / "conf/recipes.yaml", lambda entries: entries["random-mask"].update(perturbation="delete")
+        ),
+        {"attack-suites"},
+    ),
     "bootstrap samples": (_param("compare", "bootstrap", value=500), {"compare", "report"}),
     "concurrency": (_param("llm", "concurrency", value=3), set()),
     "a suite's entry": (
@@ -212,7 +236,7 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         {"contexts", "seeds", "generate", "correct"},
     ),
     "code of the statistics": (_append("src/nlilab/stats.py"), {"compare"}),
-    "code of the trainer": (_append("src/nlilab/trainer.py"), {"train", "train-second", "correct"}),
+    "code of the trainer": (_append("src/nlilab/trainer.py"), {"train", "train-second", "harden", "correct"}),
 }
 
 
@@ -472,7 +496,13 @@ def test_a_run_killed_in_train_leaves_no_half_model(project: Path) -> None:
 def test_a_removed_arm_stops_the_comparison_with_the_command_that_prunes(project: Path) -> None:
     edit(
         project / "params.yaml",
-        lambda params: params.update(arms=["raw"], models=["raw"], two_step={"starts": [], "arms": []}),
+        lambda params: params.update(
+            arms=["raw"],
+            models=["raw"],
+            two_step={"starts": [], "arms": []},
+            harden={"arms": [], "against": []},
+            attack=params["attack"] | {"suites": [], "recipes": [], "victims": [], "readers": []},
+        ),
     )
     printed = sh(project, "dvc", "repro", fails=True)
     assert "error:" in printed and "make prune" in printed and "Traceback" not in printed
@@ -496,17 +526,20 @@ def test_a_suite_with_permuted_labels_stops_the_run(finished: Path, tmp_path: Pa
     right = np.eye(3)[[names.index(label) for label in rows["label"]]] * 0.4 + 0.2
     random = np.random.default_rng(0).dirichlet([1, 1, 1], len(rows))
     rotated = rows.assign(label=[names[(names.index(label) + 1) % 3] for label in rows["label"]])
-    table = rows[["id"]].assign(suite="snli", **dict(zip(names, (right + random).T, strict=True)))
+    table = rows[["id"]].assign(suite="snli", seed=1, **dict(zip(names, (right + random).T, strict=True)))
     params = yaml.safe_load((finished / "params.yaml").read_text())
-    params |= {"suites": ["snli"], "models": ["raw"], "arms": ["raw"], "two_step": {}}
+    params |= {"suites": ["snli"], "models": ["raw"], "arms": ["raw"], "two_step": {}, "harden": {}}
+    params["attack"] |= {"suites": [], "recipes": [], "victims": [], "readers": []}
+    (tmp_path / "read").mkdir()
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     for suite, fails in ((rows, False), (rotated, True)):
         write_table(tmp_path / "suites/snli.parquet", pd.DataFrame(suite))
-        write_table(tmp_path / "predictions/raw-1.parquet", table)
+        write_table(tmp_path / "predictions/raw.parquet", table)
         write_json(tmp_path / "cards/snli.json", {"adversarial": False})
         printed = sh(
             tmp_path,
-            *(sys.executable, "-m", "nlilab.stages.score", "predictions", "suites", "cards", "scores.json", "rows"),
+            *(sys.executable, "-m", "nlilab.stages.score", "predictions", "suites", "cards", "attacked", "read"),
+            *("scores.json", "rows", "attacks.json"),
             fails=fails,
             PYTHONPATH=str(ROOT / "src"),
         )

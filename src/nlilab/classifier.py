@@ -50,13 +50,13 @@ def load_start(settings: TrainSettings, start: Path | None) -> tuple[PreTrainedM
             label2id={v: k for k, v in names.items()},
         )
         tokenizer = AutoTokenizer.from_pretrained(place, revision=settings.revision)
-        with _quiet():
+        with quiet():
             model = AutoModelForSequenceClassification.from_pretrained(
                 place, revision=settings.revision, config=config, ignore_mismatched_sizes=True
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _model_error(settings.model, error) from error
-    return model, _checked(tokenizer, settings.model)
+        raise model_error(settings.model, error) from error
+    return model, _checked(model, tokenizer, settings.model)
 
 
 def load_trained(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -64,11 +64,11 @@ def load_trained(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase
     if not (folder / "config.json").is_file():
         raise UserError(f"no model in {folder}: run `dvc repro`, or `dvc pull` where a remote holds it")
     try:
-        with _quiet():
+        with quiet():
             model, info = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _model_error(str(folder), error) from error
+        raise model_error(str(folder), error) from error
     if info["missing_keys"]:
         raise UserError(
             f"{folder} has no trained classification head (lacks {', '.join(sorted(info['missing_keys']))})"
@@ -76,7 +76,7 @@ def load_trained(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase
     names = tuple(model.config.id2label[index] for index in range(model.config.num_labels))
     if names != THREE_WAY:
         raise UserError(f"{folder} predicts {names}, expected {THREE_WAY}; train it with this project")
-    return model, _checked(tokenizer, str(folder))
+    return model, _checked(model, tokenizer, str(folder))
 
 
 def resolve(model: str) -> str:
@@ -141,7 +141,7 @@ def predict_loaded(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the library's report on a new head (expected here) and its bars."""
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -152,12 +152,13 @@ def _quiet() -> Iterator[None]:
         transformers_logging.set_verbosity(level)
 
 
-def _checked(tokenizer: PreTrainedTokenizerBase, place: str) -> PreTrainedTokenizerBase:
+def _checked(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, place: str) -> PreTrainedTokenizerBase:
     """Give a decoder's tokenizer a padding token; refuse a folder whose vocabulary is empty."""
     if tokenizer is None or len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise UserError(f"{place} has no tokenizer: add its tokenizer files, or name a model that has them")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id  # by which a decoder finds the last word of a padded row
     return tokenizer
 
 
@@ -168,7 +169,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
     tokenizer.save_pretrained(out)
 
 
-def _model_error(place: str, error: Exception) -> UserError:
+def model_error(place: str, error: Exception) -> UserError:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return UserError(
         f"cannot load the model {place}: {first[:300]}; expected a local folder or hub id with a tokenizer and an "

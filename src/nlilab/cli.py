@@ -31,6 +31,7 @@ def check() -> None:
     from nlilab.correct import SELF
     from nlilab.llm.writer import GeneratorEntry
     from nlilab.mix import Mixtures
+    from nlilab.recipes import NOBODY, AttackSettings, check_attack
     from nlilab.sources import Dataset
     from nlilab.task import load_task
 
@@ -54,6 +55,10 @@ def check() -> None:
     for arm in (*run.two_step.starts, *run.two_step.arms):
         if arm not in run.arms:
             raise UserError(f"{PARAMS}: two_step: {arm!r} is not one of arms{nearest(arm, run.arms)}")
+    attack = section("attack", AttackSettings)
+    check_attack(run, attack)
+    if attack.judge_generator != NOBODY:
+        conf_entry("generators", attack.judge_generator, GeneratorEntry)
     print(f"params.yaml is sound: {len(run.models)} models x {len(run.seeds)} seeds on {', '.join(run.suites)}")
 
 
@@ -71,8 +76,10 @@ def preset(
         raise UserError(f"unknown preset {name!r}: {PRESETS} has {', '.join(known)}{nearest(name, known)}")
     content = read_yaml(PRESETS / f"{name}.yaml")
     flags = [f"++{key}={value}" for key, value in _overrides(content.get("params", {}))]
+    shared = read_yaml(PRESETS / f"{content['files_of']}.yaml") if "files_of" in content else {}
     for file in ("datasets", "generators"):
-        flags += [f"{CONF}/{file}.yaml:++{key}={_plain(value)}" for key, value in content.get(file, {}).items()]
+        entries = (shared.get(file) or {}) | (content.get(file) or {})
+        flags += [f"{CONF}/{file}.yaml:++{key}={_plain(value)}" for key, value in entries.items()]
     for flag in flags:
         if any(letter.isspace() for letter in flag):
             raise UserError(f"{PRESETS}/{name}.yaml: {flag!r} has a space, which a shell would split; write it without")

@@ -1,7 +1,7 @@
 """The comparison: every pair of models on every suite, with intervals, exact tests and a verdict."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -43,7 +43,11 @@ class Suite:
 
 
 def suite_from_rows(name: str, rows: pd.DataFrame, models: list[str], seeds: list[int]) -> Suite:
-    """Build a `Suite` from the scored rows (columns suite, label, group, cell, slices, `model/seed` ...)."""
+    """Build a `Suite` from the scored rows (columns suite, label, group, cell, slices, `model/seed` ...).
+
+    Models without answers there (that were not attacked, on an attacked suite) are left out.
+    """
+    models = [model for model in models if rows.get(f"{model}/{seeds[0]}", pd.Series([None])).notna().all()]
     return Suite(
         name=name,
         gold=rows["label"].to_numpy(dtype=str),
@@ -54,26 +58,34 @@ def suite_from_rows(name: str, rows: pd.DataFrame, models: list[str], seeds: lis
     )
 
 
-def compare(suites: list[Suite], settings: CompareSettings, steps: Mapping[str, int]) -> dict[str, Any]:
+def compare(
+    suites: list[Suite],
+    settings: CompareSettings,
+    steps: Mapping[str, int],
+    contaminated: Collection[tuple[str, str]] = (),
+) -> dict[str, Any]:
     """Accuracy with intervals for every model, and a record for every pair of models on every suite.
 
     A pair asks: does the model that is named later differ from its baseline, the one named before it? The family
     that Holm corrects is all pairs x suites. `steps` are the optimiser steps behind each model: a pair
-    with unequal budgets is compared but marked.
+    with unequal budgets is compared but marked. Pairs of which one is `contaminated` (model, suite) get no verdict.
     """
-    models = list(suites[0].correct)
-    pairs = list(itertools.combinations(models, 2))
-    _check_resolution(settings, len(pairs) * len(suites))
+    every = {suite.name: list(itertools.combinations(suite.correct, 2)) for suite in suites}
+    _check_resolution(settings, sum(map(len, every.values())))
     accuracy: dict[str, Any] = {}
     records: list[dict[str, Any]] = []
     for suite in suites:
+        pairs = every[suite.name]
         everything = np.ones(len(suite.gold), dtype=bool)
         samples = _samples(suite, everything, settings)
-        accuracy[suite.name] = {model: _accuracy(suite.correct[model], samples[model], settings) for model in models}
+        accuracy[suite.name] = {
+            model: _accuracy(suite.correct[model], samples[model], settings) for model in suite.correct
+        }
         classes = {label: _samples(suite, suite.gold == label, settings) for label in sorted(set(suite.gold))}
         for baseline, model in pairs:
             record = _pair(suite, model, baseline, samples, settings)
             record["equal_steps"] = steps[model] == steps[baseline]
+            record["contaminated"] = any((name, suite.name) in contaminated for name in (model, baseline))
             record["classes"] = {
                 label: _difference(suite, suite.gold == label, model, baseline, part, settings)
                 for label, part in classes.items()
@@ -90,6 +102,58 @@ def compare(suites: list[Suite], settings: CompareSettings, steps: Mapping[str, 
         "steps": dict(steps),
         "confidence": settings.confidence,
     }
+
+
+def under_attack(clean: Suite, attacked: Suite, bases: Mapping[str, str], settings: CompareSettings) -> dict[str, Any]:
+    """What an attack costs each model, and what hardening wins back.
+
+    Args:
+        clean, attacked: the same rows in the same order, as they were and as perturbed against each model.
+        bases: hardened model -> the model that it was hardened from.
+    Returns, with intervals: by model `clean`, `attacked`, `lost` (clean - attacked); by hardened model `won_back`, the
+    share of its base's loss (attacked - base attacked) / (base clean - base attacked), None where the base lost nothing
+    for sure, and `clean_cost` (base clean - clean). Clean and attacked answers of a model come from the same
+    trainings, so the bootstrap draws the same seeds for both.
+    """
+    models = list(attacked.correct)
+    groups = np.unique(clean.groups, return_inverse=True)[1].astype(np.int64)
+    both = [suite.correct[model] for suite in (clean, attacked) for model in models]
+    trainings = [*range(len(models)), *range(len(models))]
+    drawn = stats.bootstrap_accuracy(
+        both, groups, _strata(groups, clean.gold), settings.bootstrap, settings.seed, trainings
+    )
+    values = [_Value(float(correct.mean()), samples) for correct, samples in zip(both, drawn, strict=True)]
+    before, after = dict(zip(models, values, strict=False)), dict(zip(models, values[len(models) :], strict=True))
+    out: dict[str, Any] = {}
+    for model in models:
+        found = {"clean": before[model], "attacked": after[model], "lost": before[model] - after[model]}
+        base = bases.get(model, "")
+        if base in models:
+            lost = before[base] - after[base]
+            found["clean_cost"] = before[base] - before[model]
+            if lost.shown(settings.confidence)["low"] > 0:
+                found["won_back"] = (after[model] - after[base]) / lost
+        out[model] = {name: value.shown(settings.confidence) for name, value in found.items()}
+        out[model] |= {"base": base, "won_back": out[model].get("won_back")} if base in models else {}
+    return out
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A quantity and its bootstrap samples, which are computed with alike."""
+
+    point: float
+    samples: Floats
+
+    def __sub__(self, other: "_Value") -> "_Value":
+        return _Value(self.point - other.point, self.samples - other.samples)
+
+    def __truediv__(self, other: "_Value") -> "_Value":
+        return _Value(self.point / other.point, self.samples / other.samples)
+
+    def shown(self, confidence: float) -> dict[str, float]:
+        found = stats.interval(self.point, self.samples, confidence)
+        return {"value": found.point, "low": found.low, "high": found.high}
 
 
 def _samples(suite: Suite, mask: Bools, settings: CompareSettings) -> dict[str, Floats]:
@@ -165,6 +229,8 @@ def _add_slices(suite: Suite, records: list[dict[str, Any]], settings: CompareSe
         samples = _samples(suite, mask, settings)
         for record in records:
             part = _difference(suite, mask, record["model"], record["baseline"], samples, settings)
+            after, before = suite.correct[record["model"]][:, mask], suite.correct[record["baseline"]][:, mask]
+            part["transitions"] = transitions(before.ravel(), after.ravel())
             record.setdefault("slices", {})[name] = part
 
 
@@ -174,6 +240,8 @@ def _verdict(record: Mapping[str, Any], settings: CompareSettings) -> tuple[str,
     A heuristics suite (HANS) counts as improved only overall and in both gold classes: one class alone can be
     bought by a bias towards the other label.
     """
+    if record["contaminated"]:
+        return INCONCLUSIVE, "contaminated: a model was trained on perturbed rows of this suite"
     if record["seeds"] < 2:
         return INCONCLUSIVE, "one seed: nothing is known of the variance between trainings"
     if record["p_holm"] >= 1 - settings.confidence:

@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,6 +33,23 @@ class TwoStep(Settings):
         return [f"{start}-then-{arm}" for start in self.starts for arm in self.arms]
 
 
+class Harden(Settings):
+    """Hardening: every arm of `arms` against every recipe of `against`, named arm-vs-recipe.
+
+    `how`: go on from the arm's model for `steps` optimiser steps, or retrain for train.steps from the beginning.
+    """
+
+    how: Literal["continue", "retrain"] = "continue"
+    steps: Annotated[int, Field(ge=1)] = 100
+    ratio: Annotated[float, Field(gt=0, description="adversarial rows for each clean row")] = 1.0
+    arms: list[Name] = []
+    against: list[Name] = []
+
+    def names(self) -> list[str]:
+        """The names of the models that these pairs make."""
+        return [f"{arm}-vs-{recipe}" for arm in self.arms for recipe in self.against]
+
+
 class Run(Settings):
     """The top of params.yaml: what takes part in this run."""
 
@@ -42,6 +59,7 @@ class Run(Settings):
     suites: Annotated[list[Name], Field(min_length=1)]
     arms: Annotated[list[Name], Field(min_length=1)]
     two_step: TwoStep = TwoStep()
+    harden: Harden = Harden()
     models: Annotated[list[Name], Field(min_length=1)]
     seeds: Annotated[list[int], Field(min_length=1)]
 
@@ -54,6 +72,7 @@ SECTIONS = {
     "correct": "nlilab.correct:CorrectSettings",
     "curate": "nlilab.curate:CurateSettings",
     "mixtures": "nlilab.mix:Mixtures",
+    "attack": "nlilab.recipes:AttackSettings",
     "train": "nlilab.training:TrainSettings",
     "predict": "nlilab.training:PredictSettings",
     "score": "nlilab.suites:ScoreSettings",
@@ -69,17 +88,17 @@ def section(name: str, model: type[Model], path: Path = PARAMS) -> Model:
 
 
 def run_settings(path: Path = PARAMS) -> Run:
-    """Read what takes part in this run, and check that `models` is just what arms and two_step make."""
+    """Read what takes part in this run, and check that `models` is just what arms, two_step and harden make."""
     run = validate({key: value for key, value in _top(path).items() if key not in SECTIONS}, Run, str(path))
     for field in ("generators", "datasets", "suites", "arms", "models", "seeds"):
         values = getattr(run, field)
         if len(set(values)) != len(values):
             raise UserError(f"{path}: {field}: a name stands twice in {values}; name each once")
-    made = [*run.arms, *run.two_step.names()]
+    made = [*run.arms, *run.two_step.names(), *run.harden.names()]
     for name in run.models:
         if name not in made:
             raise UserError(
-                f"{path}: models: nothing makes {name!r}; arms and two_step make {made}{nearest(name, made)}"
+                f"{path}: models: nothing makes {name!r}; arms, two_step and harden make {made}{nearest(name, made)}"
             )
     return run
 
@@ -153,4 +172,4 @@ def _known_keys(model: type[BaseModel], keys: list[str]) -> list[str]:
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             break
         model = inner
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]

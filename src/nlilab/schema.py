@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from nlilab.errors import UserError
@@ -40,3 +42,9 @@ def check_rows(rows: pd.DataFrame, labels: Sequence[str], place: str, texts: Seq
 def _first(mask: pd.Series) -> int:
     """The number of the first marked row, counted from 1."""
     return int(mask.to_numpy().argmax()) + 1
+
+
+def probability_table(keys: pd.DataFrame, probabilities: npt.NDArray[np.float64]) -> pd.DataFrame:
+    """Predictions as a table: the rows' keys, and a column for each label of `THREE_WAY` [rows, 3]."""
+    columns = {label: probabilities[:, index].astype("float32") for index, label in enumerate(THREE_WAY)}
+    return keys.reset_index(drop=True).assign(**columns)

@@ -30,7 +30,9 @@ def mcnemar_exact(fixed: int, introduced: int) -> float:
     return float(binomtest(fixed, changed, 0.5).pvalue) if changed else 1.0
 
 
-def bootstrap_accuracy(correct: list[Bools], groups: Ints, strata: Ints, samples: int, seed: int) -> Floats:
+def bootstrap_accuracy(
+    correct: list[Bools], groups: Ints, strata: Ints, samples: int, seed: int, trainings: list[int] | None = None
+) -> Floats:
     """Bootstrap samples of every model's accuracy [models, samples], resampling training seeds, then row groups.
 
     Args:
@@ -38,6 +40,8 @@ def bootstrap_accuracy(correct: list[Bools], groups: Ints, strata: Ints, samples
         groups: per row, the number 0.. of its cluster (HANS: subcase; SNLI: premise) [rows].
         strata: per row, the number of its group's stratum: groups are drawn within their stratum, so that a suite
             whose groups have one gold label each (HANS) keeps its balance of labels in every sample [rows].
+        trainings: per model, the number of the trainings behind it: entries of equal number are the same models seen
+            on other rows (clean and attacked, say), and the same seeds are drawn for them. Default: all differ.
 
     A sample is the accuracy on drawn groups, averaged over the seeds, plus the mean deviation of drawn seeds. The
     groups drawn are the same for all models (rows are paired); seeds are drawn for each model by itself, since equal
@@ -60,17 +64,21 @@ def bootstrap_accuracy(correct: list[Bools], groups: Ints, strata: Ints, samples
         for members in members_of:
             drawn[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), size=width)
         out[:, start : start + width] = (drawn @ sums).T / (drawn @ size)
+    weights: dict[int, Floats] = {}
     for index, model in enumerate(correct):
-        out[index] += _seed_deviation(model.mean(axis=1), samples, random)
+        training = trainings[index] if trainings else index
+        if training not in weights:
+            times = random.multinomial(len(model), np.full(len(model), 1 / len(model)), size=samples)
+            weights[training] = times / len(model)
+        out[index] += _seed_deviation(model.mean(axis=1), weights[training])
     return out
 
 
-def _seed_deviation(accuracy: Floats, samples: int, random: np.random.Generator) -> Floats:
-    """Samples of how far the mean accuracy of S drawn seeds lies from that of the S seeds [samples]."""
+def _seed_deviation(accuracy: Floats, weight: Floats) -> Floats:
+    """How far the mean accuracy of S drawn seeds [samples, S], as shares, lies from that of the S seeds [samples]."""
     seeds = len(accuracy)
     if seeds == 1:
-        return np.zeros(samples)
-    weight = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=samples) / seeds
+        return np.zeros(len(weight))
     deviation: Floats = weight @ (accuracy - accuracy.mean()) * np.sqrt(seeds / (seeds - 1))
     return deviation
 

@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,9 @@ from nlilab.classifier import (
     save_tokenizer,
 )
 from nlilab.errors import UserError
+from nlilab.freelb import FreeLbTrainer
 from nlilab.progress import Report
+from nlilab.recipes import FreeLb
 from nlilab.schema import THREE_WAY
 from nlilab.training import TrainSettings
 
@@ -49,6 +51,10 @@ class Trained:
     truncated: int
     losses: list[dict[str, float]]
 
+    def facts(self) -> dict[str, Any]:
+        """What a training's metrics file holds."""
+        return {("rows" if name == "examples" else name): value for name, value in asdict(self).items()}
+
 
 def train(
     rows: pd.DataFrame,
@@ -57,13 +63,15 @@ def train(
     out: Path,
     start: Path | None = None,
     report: Report | None = None,
+    adversary: FreeLb | None = None,
 ) -> Trained:
     """Train a classifier on rows (premise, hypothesis, label) and write it to the folder `out`.
 
     `start` names another arm's model to go on from (two-step fine-tuning, Zhang & Pavlick 2025); else the
-    pretrained encoder gets a new head. The seed decides the head and the order of rows.
+    pretrained encoder gets a new head. The seed decides the head and the order of rows. `adversary` perturbs the
+    embeddings within each step.
     """
-    fitted, tokenizer = _fit(rows, settings, seed, start, "pair", report)
+    fitted, tokenizer = _fit(rows, settings, seed, start, "pair", report, adversary)
     out.mkdir(parents=True, exist_ok=True)
     fitted.model.save_pretrained(out)
     save_tokenizer(tokenizer, out)
@@ -83,6 +91,7 @@ def _fit(
     start: Path | None,
     view: View,
     report: Report | None,
+    adversary: FreeLb | None = None,
 ) -> tuple[_Fitted, PreTrainedTokenizerBase]:
     set_seed(seed)
     steps = settings.steps
@@ -111,13 +120,14 @@ def _fit(
             report_to=[],
             disable_tqdm=True,
         )
-        trainer = Trainer(
-            model=model,
-            args=arguments,
-            train_dataset=examples,
-            data_collator=DataCollatorWithPadding(tokenizer),
-            callbacks=[_Progress(report)],
-        )
+        parts: dict[str, Any] = {
+            "model": model,
+            "args": arguments,
+            "train_dataset": examples,
+            "data_collator": DataCollatorWithPadding(tokenizer),
+            "callbacks": [_Progress(report)],
+        }
+        trainer = FreeLbTrainer(adversary, **parts) if adversary else Trainer(**parts)
         trainer.remove_callback(PrinterCallback)
         trainer.train()
         history = trainer.state.log_history

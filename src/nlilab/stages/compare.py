@@ -4,24 +4,46 @@ from pathlib import Path
 from typing import Any
 
 from nlilab.command import run
-from nlilab.compare import CompareSettings, compare, suite_from_rows
+from nlilab.compare import CompareSettings, compare, suite_from_rows, under_attack
 from nlilab.files import read_json, read_table, refuse_strays, write_json
-from nlilab.params import run_settings, section
+from nlilab.params import Run, run_settings, section
+from nlilab.recipes import AttackSettings
+from nlilab.robustness import CLEAN, under
 
 
-def main(rows: Path, scores: Path, training: Path, corrections: Path, out: Path, summary: Path) -> None:
+def main(rows: Path, scores: Path, attacks: Path, training: Path, corrections: Path, out: Path, summary: Path) -> None:
     """Compare all models and write the comparison and the summary that `dvc metrics diff` shows."""
     run_ = run_settings()
     settings = section("compare", CompareSettings)
     refuse_strays(training, {f"{model}-{seed}.json" for model in run_.models for seed in run_.seeds})
     table = read_table(rows)
-    suites = [suite_from_rows(name, table[table["suite"] == name], run_.models, run_.seeds) for name in run_.suites]
+    attacked = read_json(attacks)["suites"]
+    clean = {entry["suite"]: under(entry["suite"], CLEAN) for entry in attacked.values()}
+    suites = {
+        name: suite_from_rows(name, table[table["suite"] == name], run_.models, run_.seeds)
+        for name in [*run_.suites, *clean.values(), *attacked]
+    }
     steps = {model: read_json(training / f"{model}-{run_.seeds[0]}.json")["total_steps"] for model in run_.models}
-    found = compare(suites, settings, steps)
+    compared = [suites[name] for name in [*run_.suites, *attacked]]
+    found = compare(compared, settings, steps, _contaminated(run_, list(suites)))
+    bases = {f"{arm}-vs-{recipe}": arm for arm in run_.harden.arms for recipe in run_.harden.against}
+    found["attacks"] = {
+        name: {"suite": entry["suite"], "recipe": entry["recipe"], "rows": entry["rows"]}
+        | {"models": under_attack(suites[clean[entry["suite"]]], suites[name], bases, settings)}
+        for name, entry in attacked.items()
+    }
     write_json(out, found)
     flips = {name: read_json(corrections / f"{name}.json")["flip_rate"] for name in run_.generators}
     write_json(summary, _summary(found, read_json(scores)) | {"flip_rate": flips})
     print("\n".join(f"{p['model']} against {p['baseline']} on {p['suite']}: {p['verdict']}" for p in found["pairs"]))
+
+
+def _contaminated(run_: Run, suites: list[str]) -> set[tuple[str, str]]:
+    """The hardened models and the suites, clean or attacked, whose rows they were hardened on (as published)."""
+    attack = section("attack", AttackSettings)
+    if attack.protocol == "clean":
+        return set()
+    return {(model, name) for model in run_.harden.names() for name in suites if name.split("@")[0] in attack.suites}
 
 
 def _summary(found: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
@@ -31,9 +53,15 @@ def _summary(found: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
         for model, value in models.items():
             accuracy.setdefault(model, {})[suite] = round(value["mean"], 4)
     verdicts = [pair["verdict"] for pair in found["pairs"]]
+    won: dict[str, dict[str, float]] = {}
+    for name, attack in found["attacks"].items():
+        for model, value in attack["models"].items():
+            if value.get("won_back"):
+                won.setdefault(model, {})[name] = round(value["won_back"]["value"], 4)
     return {
         "accuracy": accuracy,
         "verdicts": {name: verdicts.count(name) for name in ("better", "worse", "inconclusive")},
+        "won_back": won,
         "guard_warnings": sum(suite["guard"]["warned"] for suite in scores.values()),
     }
 

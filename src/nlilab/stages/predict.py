@@ -1,4 +1,4 @@
-"""Stage predict: one model's probabilities for every row of every suite; the only stage after training with a model."""
+"""Stage predict: one model's probabilities, by seed, for every row of every suite."""
 
 from pathlib import Path
 
@@ -9,22 +9,24 @@ from nlilab.command import run
 from nlilab.files import read_table, write_table
 from nlilab.params import run_settings, section
 from nlilab.progress import progress
-from nlilab.schema import THREE_WAY
+from nlilab.schema import probability_table
 from nlilab.training import PredictSettings, TrainSettings
 
 
-def main(model: Path, suites: Path, out: Path) -> None:
-    """Predict all suites at once (rows of like length share a batch across suites)."""
-    names = run_settings().suites
-    rows = pd.concat([read_table(suites / f"{name}.parquet").assign(suite=name) for name in names], ignore_index=True)
-    length = section("train", TrainSettings).max_length
-    with progress(f"predict {model}") as report:
-        probabilities = predict(model, rows, section("predict", PredictSettings).batch_size, length, report)
-    table = rows[["suite", "id"]].copy()
-    for index, label in enumerate(THREE_WAY):
-        table[label] = probabilities[:, index].astype("float32")
-    write_table(out, table)
-    print(f"{model}: {len(table)} predictions on {', '.join(names)}")
+def main(models: Path, suites: Path, out: Path) -> None:
+    """Predict all suites at once (rows of like length share a batch across suites), one seed after another."""
+    run_ = run_settings()
+    rows = pd.concat(
+        [read_table(suites / f"{name}.parquet").assign(suite=name) for name in run_.suites], ignore_index=True
+    )
+    size, length = section("predict", PredictSettings).batch_size, section("train", TrainSettings).max_length
+    tables = []
+    for seed in run_.seeds:
+        with progress(f"predict {models}/{seed}") as report:
+            probabilities = predict(models / str(seed), rows, size, length, report)
+        tables.append(probability_table(rows[["suite", "id"]].assign(seed=seed), probabilities))
+    write_table(out, pd.concat(tables, ignore_index=True))
+    print(f"{models}: {len(rows)} predictions of {len(run_.seeds)} seeds on {', '.join(run_.suites)}")
 
 
 if __name__ == "__main__":

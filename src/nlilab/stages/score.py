@@ -1,6 +1,8 @@
-"""Stage score: metrics of every model on every suite, and the rows that the comparison needs; no model, no text out."""
+"""Stage score: metrics of every model on every suite, clean and attacked, and the rows that the comparison needs."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,30 +12,52 @@ from nlilab.errors import UserError
 from nlilab.files import read_json, read_table, refuse_strays, write_json, write_table
 from nlilab.metrics import Floats, argmax_then_map
 from nlilab.params import Run, run_settings, section
+from nlilab.recipes import AttackSettings
+from nlilab.robustness import CLEAN, Attacked, facts, gallery, scored, under
 from nlilab.schema import THREE_WAY
 from nlilab.suites import ScoreSettings, guard, guard_message, scheme_of, score, slices
 
 
-def main(predictions: Path, suites: Path, cards: Path, out: Path, rows: Path) -> None:
+def main(
+    predictions: Path, suites: Path, cards: Path, attacked: Path, read: Path, out: Path, rows: Path, attacks: Path
+) -> None:
     """Score all predictions; stop where a suite's labels look permuted, or where strays lie about."""
-    run_ = run_settings()
+    run_, attack = run_settings(), section("attack", AttackSettings)
     settings = section("score", ScoreSettings)
-    refuse_strays(predictions, {f"{model}-{seed}.parquet" for model in run_.models for seed in run_.seeds})
-    held = {
-        (model, seed): read_table(predictions / f"{model}-{seed}.parquet")
-        for model in run_.models
-        for seed in run_.seeds
-    }
+    refuse_strays(predictions, {f"{model}.parquet" for model in run_.models})
+    refuse_strays(read, {f"{reader}.parquet" for reader in attack.readers})
+    held = _by_seed({model: read_table(predictions / f"{model}.parquet") for model in run_.models}, run_)
     scores: dict[str, object] = {}
     tables = []
-    for name in run_.suites:
-        suite = read_table(suites / f"{name}.parquet")
-        of_suite = {key: _probabilities(name, suite, table) for key, table in held.items()}
-        scores[name], table = _suite(name, suite, of_suite, run_, settings, read_json(cards / f"{name}.json"))
+    whole = {name: read_table(suites / f"{name}.parquet") for name in run_.suites}
+    clean: dict[str, dict[tuple[str, int], Floats]] = {}
+    for name, suite in whole.items():
+        clean[name] = {key: _probabilities(name, suite, table) for key, table in held.items()}
+        scores[name], table = _suite(name, suite, clean[name], run_, settings, read_json(cards / f"{name}.json"))
         tables.append(table)
+    found: dict[str, Any] = {"suites": {}, "gallery": []}
+    if attack.victims:
+        every = _Attacks(attacked, read, run_, attack)
+        for name in attack.suites:
+            for number, recipe in enumerate(attack.recipes):
+                one = every.of(name, recipe, whole[name], clean[name], settings)
+                before, after = scored(one, attack.victims, run_.seeds, attack.validate_rows)
+                place = under(name, recipe)
+                entry = facts(one, attack.victims, attack.readers, run_.seeds)
+                found["suites"][place] = entry | {"scores": {"before": before, "after": after}}
+                found["gallery"] += gallery(one, attack.victims, run_.seeds[0])
+                keys = [(victim, seed) for victim in attack.victims for seed in run_.seeds]
+                if number == 0:
+                    tables.append(_attacked_rows(one, under(name, CLEAN), {key: one.clean[key] for key in keys}))
+                tables.append(_attacked_rows(one, place, {k: one.counted(*k, attack.validate_rows) for k in keys}))
     write_json(out, scores)
     write_table(rows, pd.concat(tables, ignore_index=True))
-    print(f"scored {len(held)} models on {', '.join(run_.suites)}")
+    write_json(attacks, found)
+    print(f"scored {len(held)} models on {', '.join(run_.suites)}; {len(found['suites'])} suites under attack")
+
+
+def _by_seed(tables: dict[str, pd.DataFrame], run_: Run) -> dict[tuple[str, int], pd.DataFrame]:
+    return {(model, seed): table[table["seed"] == seed] for model, table in tables.items() for seed in run_.seeds}
 
 
 def _probabilities(name: str, suite: pd.DataFrame, table: pd.DataFrame) -> Floats:
@@ -41,6 +65,71 @@ def _probabilities(name: str, suite: pd.DataFrame, table: pd.DataFrame) -> Float
     if own["id"].tolist() != suite["id"].tolist():
         raise UserError(f"suite {name!r}: predictions and rows differ; run `dvc repro` to predict it anew")
     return own[list(THREE_WAY)].to_numpy(dtype=np.float64)
+
+
+class _Attacks:
+    """The attacked rows of all victims and what all readers made of them."""
+
+    def __init__(self, attacked: Path, read: Path, run_: Run, attack: AttackSettings) -> None:
+        self.run, self.attack = run_, attack
+        self.texts = {
+            (victim, recipe): read_table(attacked / victim / f"{recipe}.parquet")
+            for victim in attack.victims
+            for recipe in attack.recipes
+        }
+        keys = ["victim", "recipe", "suite", "seed"]
+        self.read = {
+            reader: dict(tuple(read_table(read / f"{reader}.parquet").groupby(keys))) for reader in attack.readers
+        }
+
+    def of(
+        self,
+        name: str,
+        recipe: str,
+        suite: pd.DataFrame,
+        clean: dict[tuple[str, int], Floats],
+        settings: ScoreSettings,
+    ) -> Attacked:
+        """One suite under one recipe."""
+        keys = [(victim, seed) for victim in self.attack.victims for seed in self.run.seeds]
+        texts = {(victim, seed): self._texts(victim, recipe, name, seed) for victim, seed in keys}
+        ids = texts[keys[0]]["id"].tolist()
+        place = pd.Series(range(len(suite)), index=suite["id"]).loc[ids].to_numpy()
+        rows = suite.iloc[place].reset_index(drop=True)
+        read = {
+            (victim, reader, seed): self._read(reader, victim, recipe, name, seed, ids)
+            for victim, seed in keys
+            for reader in self.attack.readers
+        }
+        return Attacked(
+            suite=name,
+            recipe=recipe,
+            rows=rows,
+            sides=slices(rows, settings.long_words),
+            texts=texts,
+            clean={key: part[place] for key, part in clean.items()},
+            own={(victim, seed): read[victim, victim, seed] for victim, seed in keys},
+            read=read,
+            judge=self.attack.judge,
+        )
+
+    def _texts(self, victim: str, recipe: str, suite: str, seed: int) -> pd.DataFrame:
+        table = self.texts[victim, recipe]
+        return table[(table["suite"] == suite) & (table["seed"] == seed)].reset_index(drop=True)
+
+    def _read(self, reader: str, victim: str, recipe: str, suite: str, seed: int, ids: list[str]) -> Floats:
+        own = self.read[reader].get((victim, recipe, suite, seed))
+        if own is None or own["id"].tolist() != ids:
+            raise UserError(
+                f"{reader}'s predictions and the rows of {suite!r} attacked by {recipe} differ: `dvc repro`"
+            )
+        return own[list(THREE_WAY)].to_numpy(dtype=np.float64)
+
+
+def _attacked_rows(one: Attacked, place: str, probabilities: Mapping[tuple[str, int], Floats]) -> pd.DataFrame:
+    """The rows for the comparison; models that were not attacked have no column."""
+    right = {f"{victim}/{seed}": one.right(part) for (victim, seed), part in probabilities.items()}
+    return pd.concat([one.rows[["label", "group", "cell"]], one.sides, pd.DataFrame(right)], axis=1).assign(suite=place)
 
 
 def _suite(

@@ -31,18 +31,7 @@ def main(
     with progress(f"train {out}", "steps") as report:
         trained = train(table, settings, seed, out, start, report)
     before = read_json(start_metrics)["total_steps"] if start_metrics else 0
-    write_json(
-        metrics,
-        {
-            "steps": trained.steps,
-            "total_steps": before + trained.steps,
-            "rows": trained.examples,
-            "epochs": trained.epochs,
-            "precision": trained.precision,
-            "truncated": trained.truncated,
-            "losses": trained.losses,
-        },
-    )
+    write_json(metrics, trained.facts() | {"total_steps": before + trained.steps})
     last = trained.losses[-1]["loss"]
     print(f"{out}: {trained.steps} steps = {trained.epochs} epochs of {trained.examples} rows, loss {last:.3f}")
 

@@ -1,0 +1,318 @@
+"""The attack: gradient-ranked perturbations of the hypothesis (Khan, section 4), with controls.
+
+Rows are taken in batches of like length; for ranking l1 and a budget of one word a batch costs one forward and one
+backward pass. What a row becomes depends on the row, the model and the recipe alone, never on its neighbours.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from nlilab.classifier import model_error, quiet, resolve
+from nlilab.edits import Change, Span, dump, rewrite
+from nlilab.errors import UserError
+from nlilab.progress import Report
+from nlilab.recipes import Recipe
+from nlilab.saliency import Pair, Victim, by_length, rank
+from nlilab.suites import NEGATION
+
+CHUNK = 4096  # rows that are tokenised at once: memory does not grow with the table
+
+MARKS = ("\u0120", "\u2581")  # how byte-level and metaspace vocabularies mark the beginning of a word
+SPELLINGS = 8  # of one word in a vocabulary: dog, Dog, DOG
+
+NO_WORD = "no word of the hypothesis may be changed: none lies in the model's window, or a constraint keeps all"
+NO_TEXT = "nothing would be left of the hypothesis"
+NO_CANDIDATE = "no other word satisfies the recipe's constraints"
+
+
+def pick(rows: pd.DataFrame, labels: Sequence[str], per_class: int, seed: int) -> pd.DataFrame:
+    """At most `per_class` rows of each label, equally many of each, in the rows' order.
+
+    Which ones is decided by a hash of seed and id: a larger sample holds the smaller one.
+    """
+    order = rows["id"].map(lambda name: hashlib.sha256(f"{seed}\x1f{name}".encode()).digest())
+    rank_ = order.groupby(rows["label"]).rank(method="first")
+    present = [label for label in labels if (rows["label"] == label).any()]
+    count = min([per_class, *(int((rows["label"] == label).sum()) for label in present)])
+    return rows[rank_ <= count].reset_index(drop=True)
+
+
+def attack(
+    rows: pd.DataFrame, victim: Victim, recipe: Recipe, batch_size: int, seed: int, report: Report | None = None
+) -> pd.DataFrame:
+    """Perturb each row's hypothesis against the victim.
+
+    Args:
+        rows: id, premise, hypothesis, label (three-way or two-way) and anything else.
+    Returns:
+        The same rows in the same order with `hypothesis` perturbed, and the columns `original` (the hypothesis as it
+        was), `changes` (`edits.dump`) and `reason`: empty, or why the row could not be perturbed and is as it was.
+    """
+    perturb = PERTURBATIONS[recipe.perturbation](victim, recipe)
+    parts = []
+    for start in range(0, len(rows), CHUNK):
+        part = rows.iloc[start : start + CHUNK]
+        ids = part["id"].tolist()
+        pairs = victim.pairs(part["premise"].tolist(), part["hypothesis"].tolist(), part["label"].tolist(), recipe.unit)
+        found: list[_Outcome] = [_Outcome(pair.hypothesis, [], "") for pair in pairs]
+        done = start
+        for chosen in by_length(pairs, batch_size):
+            outcome = _attack_batch(victim, recipe, perturb, [pairs[r] for r in chosen], [ids[r] for r in chosen], seed)
+            for row, one in zip(chosen, outcome, strict=True):
+                found[row] = one
+            done += len(chosen)
+            if report:
+                report(done, len(rows))
+        parts.append(
+            part.assign(
+                original=part["hypothesis"],
+                hypothesis=[one.text for one in found],
+                changes=[dump(one.changes) for one in found],
+                reason=[one.reason for one in found],
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    text: str
+    changes: list[Change]
+    reason: str
+
+
+class Perturbation(Protocol):
+    """What stands in a word's stead: for each pair and the number of its span, a text, or None where nothing can."""
+
+    def __call__(self, pairs: Sequence[Pair], spans: Sequence[int]) -> list[str | None]: ...
+
+
+def _attack_batch(
+    victim: Victim, recipe: Recipe, perturb: Perturbation, pairs: list[Pair], ids: list[str], seed: int
+) -> list[_Outcome]:
+    """Replace each pair's words in the order of their rank, until the budget is spent or the model is wrong.
+
+    Words are ranked once, on the row as it was (as TextAttack's GreedyWordSwapWIR does); at least one is replaced.
+    """
+    if recipe.perturbation == "none":
+        return [_Outcome(pair.hypothesis, [], "") for pair in pairs]
+    queues = [
+        [int(span) for span in np.argsort(-scores, kind="stable") if _may_change(recipe, pair, int(span), scores)]
+        for pair, scores in zip(pairs, rank(victim, pairs, recipe, ids, seed), strict=True)
+    ]
+    replaced: list[dict[Span, str]] = [{} for _ in pairs]
+    open_rows = [row for row, queue in enumerate(queues) if queue]
+    while open_rows:
+        heads = [queues[row].pop(0) for row in open_rows]
+        texts = perturb([pairs[row] for row in open_rows], heads)
+        for row, head, text in zip(open_rows, heads, texts, strict=True):
+            if text is not None:  # else the next word's turn comes, at no cost to the budget
+                replaced[row][pairs[row].spans[head]] = text
+        if recipe.until == "wrong":
+            now = [rewrite(pairs[row].hypothesis, replaced[row])[0] for row in open_rows]
+            changed = victim.pairs(
+                [pairs[row].premise for row in open_rows], now, [pairs[row].gold for row in open_rows], recipe.unit
+            )
+            wrong = victim.wrong(changed)
+            open_rows = [row for row, done in zip(open_rows, wrong, strict=True) if not (done and replaced[row])]
+        open_rows = [row for row in open_rows if queues[row] and len(replaced[row]) < recipe.max_words]
+    return [
+        _outcome(pair, chosen, NO_CANDIDATE if _candidates(recipe, pair) else NO_WORD)
+        for pair, chosen in zip(pairs, replaced, strict=True)
+    ]
+
+
+def _outcome(pair: Pair, replaced: Mapping[Span, str], reason: str) -> _Outcome:
+    if not replaced:
+        return _Outcome(pair.hypothesis, [], reason)
+    text, changes = rewrite(pair.hypothesis, replaced)
+    if not text.strip():
+        return _Outcome(pair.hypothesis, [], NO_TEXT)
+    return _Outcome(text, changes, "")
+
+
+def _candidates(recipe: Recipe, pair: Pair) -> bool:
+    return any(_allowed(recipe, pair, span) for span in set(pair.owner) - {-1})
+
+
+def _may_change(recipe: Recipe, pair: Pair, span: int, scores: npt.NDArray[np.float64]) -> bool:
+    return bool(scores[span] > -np.inf) and _allowed(recipe, pair, span)
+
+
+def _allowed(recipe: Recipe, pair: Pair, span: int) -> bool:
+    start, end = pair.spans[span]
+    kept = NEGATION.finditer(pair.hypothesis) if recipe.keep_negation else ()
+    return not any(found.start() < end and start < found.end() for found in kept)
+
+
+def _mask(victim: Victim, recipe: Recipe) -> Perturbation:
+    """The tokenizer's mask token; a model that has none loses the word instead."""
+    mask = victim.tokenizer.mask_token or ""
+    return _always(mask)
+
+
+def _delete(victim: Victim, recipe: Recipe) -> Perturbation:
+    return _always("")
+
+
+def _nothing(victim: Victim, recipe: Recipe) -> Perturbation:
+    return _always(None)
+
+
+def _always(text: str | None) -> Perturbation:
+    def perturb(pairs: Sequence[Pair], spans: Sequence[int]) -> list[str | None]:
+        return [text] * len(spans)
+
+    return perturb
+
+
+def whole_words(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
+    """The words of more than one letter that are one token of the vocabulary, by its number."""
+    names = cast(list[str], tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))))
+    marked = any(name[:1] in MARKS and name[1:].isalpha() for name in names)
+    texts = {token: str(tokenizer.decode([token])).strip() for token in range(len(names))}
+    return {
+        token: text
+        for token, text in texts.items()
+        if text.isalpha() and len(text) > 1 and (names[token][:1] in MARKS if marked else names[token] == text)
+    }
+
+
+class _HotFlip:
+    """The word whose embedding, in the place of the first piece, raises the loss most to first order.
+
+    argmax over the vocabulary of (e_v - e_i) . gradient (Ebrahimi et al. 2018, section 3), among whole words.
+    """
+
+    def __init__(self, victim: Victim, recipe: Recipe) -> None:
+        self.victim = victim
+        tokenizer = victim.tokenizer
+        texts = {
+            token: text
+            for token, text in whole_words(tokenizer).items()
+            if not (recipe.keep_negation and NEGATION.search(text))
+        }
+        if not texts:
+            raise UserError("hotflip: the tokenizer's vocabulary has no whole words")
+        keep = list(texts)
+        self.texts = [texts[token] for token in keep]
+        weight = next(victim.embeddings.parameters()).detach()
+        self.vectors = weight[torch.tensor(keep, device=weight.device)]
+        self.least = recipe.min_similarity
+
+    def __call__(self, pairs: Sequence[Pair], spans: Sequence[int]) -> list[str | None]:
+        slopes = self.victim.slopes(pairs)
+        rows = torch.arange(len(pairs))
+        place = torch.tensor([pair.owner.index(span) for pair, span in zip(pairs, spans, strict=True)])
+        gain = slopes.gradient[rows, place] @ self.vectors.T
+        if self.least is not None:
+            own = torch.nn.functional.normalize(slopes.embedding[rows, place], dim=-1)
+            gain[own @ torch.nn.functional.normalize(self.vectors, dim=-1).T < self.least] = -torch.inf
+        best = gain.topk(min(SPELLINGS, gain.shape[1]), dim=-1)
+        return [
+            self._other(pair.hypothesis[slice(*pair.spans[span])], ranked, values)
+            for pair, span, ranked, values in zip(
+                pairs, spans, best.indices.tolist(), best.values.tolist(), strict=True
+            )
+        ]
+
+    def _other(self, word: str, ranked: list[int], values: list[float]) -> str | None:
+        for number, value in zip(ranked, values, strict=True):
+            if self.texts[number].lower() != word.lower() and value > -np.inf:
+                return self.texts[number]
+        return None
+
+
+class _MlmFill:
+    """What a masked language model would say in the word's place, and of that what raises the victim's loss most."""
+
+    def __init__(self, victim: Victim, recipe: Recipe) -> None:
+        assert recipe.filler is not None
+        place = resolve(recipe.filler)
+        try:
+            with quiet():
+                model, info = AutoModelForMaskedLM.from_pretrained(place, output_loading_info=True)
+            self.tokenizer = AutoTokenizer.from_pretrained(place)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise model_error(recipe.filler, error) from error
+        if info["missing_keys"] or self.tokenizer.mask_token is None:
+            raise UserError(
+                f"filler {recipe.filler}: not a masked language model with its head and a mask token; "
+                "name one, such as google-bert/bert-base-uncased"
+            )
+        self.words = whole_words(self.tokenizer)
+        self.model = model.to(victim.device).eval().requires_grad_(False)
+        self.victim, self.recipe = victim, recipe
+
+    def __call__(self, pairs: Sequence[Pair], spans: Sequence[int]) -> list[str | None]:
+        options = [
+            [word for word in found if self._fits(word, pair.hypothesis[slice(*pair.spans[span])])]
+            for found, pair, span in zip(self._fillers(pairs, spans), pairs, spans, strict=True)
+        ]
+        flat = [
+            (pair, rewrite(pair.hypothesis, {pair.spans[span]: word})[0])
+            for pair, span, words in zip(pairs, spans, options, strict=True)
+            for word in words
+        ]
+        if not flat:
+            return [None] * len(pairs)
+        loss = self.victim.losses(
+            [pair.premise for pair, _ in flat], [text for _, text in flat], [pair.gold for pair, _ in flat], len(pairs)
+        )
+        ends = np.cumsum([len(words) for words in options])
+        return [
+            words[int(part.argmax())] if words else None
+            for words, part in zip(options, np.split(loss, ends[:-1]), strict=True)
+        ]
+
+    def _fits(self, word: str, was: str) -> bool:
+        kept = self.recipe.keep_negation and NEGATION.search(word)
+        return word.lower() != was.lower() and not kept
+
+    def _fillers(self, pairs: Sequence[Pair], spans: Sequence[int]) -> list[list[str]]:
+        """The most probable words in the place of the masked one, the best first."""
+        mask = self.tokenizer.mask_token
+        masked = [
+            rewrite(pair.hypothesis, {pair.spans[span]: mask})[0] for pair, span in zip(pairs, spans, strict=True)
+        ]
+        starts = [pair.spans[span][0] for pair, span in zip(pairs, spans, strict=True)]
+        limit = min(self.tokenizer.model_max_length, 512)
+        batch = self.tokenizer(
+            [pair.premise for pair in pairs],
+            masked,
+            truncation=True,
+            max_length=limit,
+            padding=True,
+            return_tensors="pt",
+            return_offsets_mapping=True,
+        ).to(self.victim.device)
+        offsets = batch.pop("offset_mapping")
+        with torch.inference_mode():
+            logits = self.model(**batch).logits
+        out = []
+        for number, (ids, row) in enumerate(zip(batch["input_ids"], logits, strict=True)):
+            places = [
+                place
+                for place, (side, token) in enumerate(zip(batch.sequence_ids(number), ids.tolist(), strict=True))
+                if side == 1 and token == self.tokenizer.mask_token_id and offsets[number][place][1] > starts[number]
+            ]
+            best = row[places[0]].topk(self.recipe.candidates).indices.tolist() if places else []
+            out.append([self.words[token] for token in best if token in self.words])
+        return out
+
+
+PERTURBATIONS: dict[str, Callable[[Victim, Recipe], Perturbation]] = {
+    "mask": _mask,
+    "delete": _delete,
+    "hotflip": _HotFlip,
+    "mlm_fill": _MlmFill,
+    "none": _nothing,
+}

@@ -1,0 +1,98 @@
+"""Stage attack: adversarial training rows for one arm by one recipe, each seed's made against that seed's model."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nlilab.attack import attack
+from nlilab.classifier import predict
+from nlilab.command import run
+from nlilab.correct import judge
+from nlilab.files import read_table, write_json, write_table
+from nlilab.harden import REFUSED, Judgement
+from nlilab.llm.writer import open_writer
+from nlilab.params import run_settings, section
+from nlilab.progress import progress
+from nlilab.recipes import NOBODY, AttackSettings, FreeLb, check_attack, load_recipe
+from nlilab.saliency import Victim
+from nlilab.schema import THREE_WAY
+from nlilab.task import load_task
+from nlilab.training import PredictSettings, TrainSettings
+
+
+def main(recipe: str, rows: Path, models: Path, judges: Path, out: Path, rejects: Path, metrics: Path) -> None:
+    """Perturb the picked rows against each seed's model; have a judge say where the label still holds."""
+    run_, settings = run_settings(), section("attack", AttackSettings)
+    check_attack(run_, settings)
+    found = load_recipe(recipe)
+    table = read_table(rows)
+    refused, counts = [], {}
+    for seed in run_.seeds:
+        if isinstance(found, FreeLb):
+            made = table.head(0).assign(original="", changes="", reason="")
+        else:
+            victim = Victim.open(models / str(seed), section("train", TrainSettings).max_length)
+            with progress(f"attack {models}/{seed} by {recipe}") as report:
+                made = attack(table, victim, found, settings.batch_size, settings.seed, report)
+        unperturbed = made[made["reason"] != ""]
+        kept, counts[str(seed)] = _judged(made[made["reason"] == ""], judges / str(seed), settings, run_.task)
+        held = kept[kept["reason"] == ""]
+        write_table(out / f"{seed}.parquet", held.assign(id=held["id"] + f"~{recipe}"))
+        lost = pd.concat([unperturbed, kept[kept["reason"] != ""]]).assign(seed=seed)
+        assert len(held) + len(lost) == len(made)
+        refused.append(lost)
+        counts[str(seed)] |= {"rows": len(made), "made": len(held), "unperturbed": len(unperturbed)}
+        print(f"{models}/{seed} by {recipe}: {counts[str(seed)]}")
+    write_table(rejects, pd.concat(refused, ignore_index=True))
+    judged_by = settings.judge if settings.judge_generator == NOBODY else settings.judge_generator
+    write_json(
+        metrics,
+        {"protocol": settings.protocol, "judge": judged_by, "validate": settings.validate_rows, "seeds": counts},
+    )
+
+
+def _judged(
+    made: pd.DataFrame, folder: Path, settings: AttackSettings, task: str
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The rows, those to be dropped with their reason, and the shares that the judge agrees with."""
+    if made.empty:
+        return made, {"holds": None, "holds_on_originals": None}
+    if settings.judge_generator == NOBODY:
+        said = _by_model(made, folder)
+    else:
+        said = _by_generator(made, settings.judge_generator, task)
+    if settings.validate_rows:
+        made = made.assign(reason=np.where(said.holds, "", REFUSED))
+    return made, {"holds": float(said.holds.mean()), "holds_on_originals": said.on_originals}
+
+
+def _by_model(made: pd.DataFrame, folder: Path) -> Judgement:
+    size, length = section("predict", PredictSettings).batch_size, section("train", TrainSettings).max_length
+    gold = made["label"].to_numpy(dtype=str)
+
+    def agrees(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        said = np.asarray(THREE_WAY)[predict(folder, rows, size, length).argmax(axis=1)]
+        same: npt.NDArray[np.bool_] = said == gold
+        return same
+
+    return Judgement(agrees(made), float(agrees(made.assign(hypothesis=made["original"])).mean()))
+
+
+def _by_generator(made: pd.DataFrame, name: str, task_name: str) -> Judgement:
+    task, attempts = load_task(task_name), 2
+    gold = made["label"].to_numpy(dtype=str)
+
+    def agrees(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        with progress(f"judge by {name}") as report:
+            said = judge(open_writer(name), task, rows.assign(context=""), attempts, report)
+        same: npt.NDArray[np.bool_] = np.array(said.label, dtype=object) == gold
+        return same
+
+    return Judgement(agrees(made), float(agrees(made.assign(hypothesis=made["original"])).mean()))
+
+
+if __name__ == "__main__":
+    run(main)

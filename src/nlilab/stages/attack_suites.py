@@ -1,0 +1,49 @@
+"""Stage attack-suites: the suites' rows, perturbed by one recipe against each seed of one model."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from nlilab.attack import attack, pick
+from nlilab.command import run
+from nlilab.files import read_table, write_json, write_table
+from nlilab.params import run_settings, section
+from nlilab.progress import progress
+from nlilab.recipes import AttackSettings, check_attack, load_attack
+from nlilab.saliency import Victim
+from nlilab.suites import scheme_of
+from nlilab.training import TrainSettings
+
+COLUMNS = ["suite", "id", "seed", "premise", "hypothesis", "label", "original", "changes", "reason"]
+
+
+def main(recipe: str, models: Path, suites: Path, out: Path, metrics: Path) -> None:
+    """Perturb the same sample of every suite for every model; rows that cannot be perturbed stay as they are."""
+    run_, settings = run_settings(), section("attack", AttackSettings)
+    check_attack(run_, settings)
+    found = load_attack(recipe)
+    parts = []
+    for name in settings.suites:
+        suite = read_table(suites / f"{name}.parquet")
+        rows = pick(suite, scheme_of(suite["label"]), settings.suite_rows_per_class, settings.seed)
+        parts.append(rows.assign(suite=name))
+    table = pd.concat(parts, ignore_index=True)
+    made, seconds = [], 0.0
+    for seed in run_.seeds:
+        victim = Victim.open(models / str(seed), section("train", TrainSettings).max_length)
+        with progress(f"attack {models}/{seed} by {recipe}") as report:
+            started = time.perf_counter()
+            attacked = attack(table, victim, found, settings.batch_size, settings.seed, report)
+            seconds += time.perf_counter() - started
+        made.append(attacked.assign(seed=seed)[COLUMNS])
+    every = pd.concat(made, ignore_index=True)
+    write_table(out, every)
+    speed = round(len(every) / seconds, 1)
+    reasons = every["reason"][every["reason"] != ""].value_counts()
+    write_json(metrics, {"rows": len(every), "unperturbed": reasons.to_dict(), "rows_per_second": speed})
+    print(f"{models} by {recipe}: {len(every)} rows, {reasons.sum()} as they were, {speed} rows/s")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,43 @@
+"""Stage harden: a model trained on clean and adversarial rows, going on from the arm's model or from the beginning."""
+
+from pathlib import Path
+
+from nlilab.command import run
+from nlilab.files import read_json, read_table, refuse_strays, write_json
+from nlilab.harden import hardening_rows
+from nlilab.params import run_settings, section
+from nlilab.progress import progress
+from nlilab.recipes import FreeLb, load_recipe
+from nlilab.trainer import train
+from nlilab.training import TrainSettings
+
+
+def main(
+    recipe: str, arm: Path, adversarial: Path, seed: int, start: Path, start_metrics: Path, out: Path, metrics: Path
+) -> None:
+    """Train on the arm's rows and those made against its model (or against embeddings, where no rows are made)."""
+    run_, settings = run_settings(), section("train", TrainSettings)
+    refuse_strays(metrics.parent, {f"{model}-{number}.json" for model in run_.models for number in run_.seeds})
+    found, goes_on = load_recipe(recipe), run_.harden.how == "continue"
+    if goes_on:
+        settings = settings.model_copy(update={"steps": run_.harden.steps})
+    table = hardening_rows(read_table(arm), read_table(adversarial), run_.harden.ratio)
+    before = read_json(start_metrics)["total_steps"] if goes_on else 0
+    with progress(f"harden {out}", "steps") as report:
+        trained = train(
+            table,
+            settings,
+            seed,
+            out,
+            start if goes_on else None,
+            report,
+            found if isinstance(found, FreeLb) else None,
+        )
+    count = int(table["adversarial"].sum()) if "adversarial" in table else 0
+    write_json(metrics, trained.facts() | {"total_steps": before + trained.steps, "adversarial_rows": count})
+    last = trained.losses[-1]["loss"]
+    print(f"{out}: {trained.steps} steps on {trained.examples} rows, {count} of them adversarial, loss {last:.3f}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,45 @@
+"""Stage predict-attacked: one model's probabilities for the rows made against each victim (seed against same seed)."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from nlilab.classifier import predict
+from nlilab.command import run
+from nlilab.files import read_table, refuse_strays, write_json, write_table
+from nlilab.params import run_settings, section
+from nlilab.progress import progress
+from nlilab.recipes import AttackSettings
+from nlilab.schema import probability_table
+from nlilab.training import PredictSettings, TrainSettings
+
+
+def main(models: Path, attacked: Path, out: Path, metrics: Path) -> None:
+    """Predict every victim's attacked rows."""
+    run_, settings = run_settings(), section("attack", AttackSettings)
+    refuse_strays(attacked, set(settings.victims))
+    parts = []
+    for victim in settings.victims:
+        refuse_strays(attacked / victim, {f"{recipe}.parquet" for recipe in settings.recipes})
+        for recipe in settings.recipes:
+            parts.append(read_table(attacked / victim / f"{recipe}.parquet").assign(victim=victim, recipe=recipe))
+    rows = pd.concat(parts, ignore_index=True)
+    size, length = section("predict", PredictSettings).batch_size, section("train", TrainSettings).max_length
+    tables, seconds = [], 0.0
+    for seed in run_.seeds:
+        own = rows[rows["seed"] == seed].reset_index(drop=True)
+        with progress(f"predict {models}/{seed} under attack") as report:
+            started = time.perf_counter()
+            probabilities = predict(models / str(seed), own, size, length, report)
+            seconds += time.perf_counter() - started
+        tables.append(probability_table(own[["victim", "recipe", "suite", "id", "seed"]], probabilities))
+    table = pd.concat(tables, ignore_index=True)
+    write_table(out, table)
+    speed = round(len(table) / seconds, 1)
+    write_json(metrics, {"rows": len(table), "rows_per_second": speed})
+    print(f"{models}: {len(table)} predictions under attack, {speed} rows/s")
+
+
+if __name__ == "__main__":
+    run(main)
