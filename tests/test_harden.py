@@ -1,5 +1,6 @@
 """Hardening and what is said of a suite under attack: ratios, FreeLB, planted losses that have to be found again."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,16 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from loopback import Loopback
 from nlilab.compare import CompareSettings, Suite, compare, under_attack
 from nlilab.errors import UserError
-from nlilab.files import read_table, write_table
+from nlilab.files import read_json, read_table, write_table
 from nlilab.harden import hardening_rows
+from nlilab.judging import REFUSED
 from nlilab.recipes import FreeLb
 from nlilab.robustness import Attacked, facts, gallery, scored
 from nlilab.schema import THREE_WAY
+from nlilab.stages import attack as attack_stage
 from nlilab.stages import pick as pick_stage
 from nlilab.suites import slices
 from nlilab.trainer import train
@@ -208,3 +212,47 @@ def test_the_published_protocol_takes_rows_of_the_suites(tmp_path: Path, monkeyp
     write_table(tmp_path / "suites/held-out.parquet", two_way)
     with pytest.raises(UserError, match="three-way suites"):
         pick_stage.main(tmp_path / "arm.parquet", tmp_path / "suites", tmp_path / "out.parquet")
+
+
+@pytest.mark.parametrize("judged_by", ["none", "server"])
+def test_what_the_judge_refuses_is_dropped_with_its_reason(
+    server: Loopback,
+    tiny_encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    judged_by: str,
+) -> None:
+    """A model of another arm, or a generator that finds entailment everywhere, asked over HTTP."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLILAB_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    generators = yaml.safe_load((ROOT / "conf/generators.yaml").read_text())
+    generators["server"] |= {"base_url": f"{server.url}/v1", "model": "model-a"}
+    (tmp_path / "conf/generators.yaml").write_text(yaml.safe_dump(generators))
+    params = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"seeds": [1]}
+    params["attack"] |= {"validate": True, "judge_generator": judged_by}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    server.answer = lambda prompt: '{"explanation": "so it is", "label": "entailment"}'
+    settings = TrainSettings(model=str(tiny_encoder), steps=2, learning_rate=0.001)
+    for model in ("victim", "judge"):
+        train(pairs(12), settings, 1, tmp_path / model / "1")
+    write_table(tmp_path / "rows.parquet", pairs(12))
+    attack_stage.main(
+        "gradient-mask", *(tmp_path / name for name in ("rows.parquet", "victim", "judge", "out", "lost", "facts"))
+    )
+    kept, lost, said = (
+        read_table(tmp_path / "out/1.parquet"),
+        read_table(tmp_path / "lost"),
+        read_json(tmp_path / "facts"),
+    )
+    assert len(kept) + len(lost) == 12 and set(lost["reason"]) <= {REFUSED}
+    assert said["seeds"]["1"]["holds"] == pytest.approx(len(kept) / 12)
+    asked = {request["messages"][-1]["content"] for request in server.requests}
+    if judged_by == "server":
+        assert set(kept["label"]) == {"entailment"} and said["judge"] == "server"
+        assert len(asked) == 24 and sum("[MASK]" in prompt for prompt in asked) == 12
+    else:
+        assert not asked and said["judge"] == params["attack"]["judge"]
+    assert (
+        kept["hypothesis"].str.contains("[MASK]", regex=False).all() and kept["id"].str.endswith("~gradient-mask").all()
+    )

@@ -53,15 +53,20 @@ def untouched(rows: pd.DataFrame) -> Verdicts:
     return Verdicts(rows["label"].tolist(), [KEPT] * len(rows), [""] * len(rows))
 
 
-def judge(writer: Writer, task: Task, rows: pd.DataFrame, attempts: int, report: Report) -> Verdicts:
-    """Ask the judge for each row's label; what it calls invalid is dropped, what cannot be read stays unjudged."""
+def judge(
+    writer: Writer, task: Task, rows: pd.DataFrame, attempts: int, report: Report, step: str = "correct"
+) -> Verdicts:
+    """Ask the judge for each row's label; what it calls invalid is dropped, what cannot be read stays unjudged.
+
+    `step` is the name under which the ledger books the answers.
+    """
     schema = answer_schema(
         {"explanation": {"type": "string"}, "label": {"type": "string", "enum": [*task.labels, "invalid"]}}
     )
     records = rows.to_dict("records")
     found, failed = ask_until_read(
         records,
-        lambda row, further: _judge_request(writer, task, schema, row, further),
+        lambda row, further: _judge_request(writer, task, schema, row, further, step),
         lambda text: _read_verdict(text, task),
         lambda requests: writer.ask(requests, report),
         attempts,
@@ -135,9 +140,11 @@ def flip_matrix(rows: pd.DataFrame, labels: list[str]) -> dict[str, Any]:
     }
 
 
-def _judge_request(writer: Writer, task: Task, schema: dict[str, Any], row: dict[Any, Any], further: int) -> Request:
+def _judge_request(
+    writer: Writer, task: Task, schema: dict[str, Any], row: dict[Any, Any], further: int, step: str
+) -> Request:
     instance = {field: str(row[field]) for field in task.file.fields}
-    meta = {"task": task.name, "step": "correct", "label": row["label"], "context": row["context"], **instance}
+    meta = {"task": task.name, "step": step, "label": row["label"], "context": row.get("context", ""), **instance}
     return writer.request(task.correction(instance, row["label"]), schema, further, meta)
 
 

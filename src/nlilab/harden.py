@@ -1,21 +1,8 @@
-"""What a hardened model is trained on: clean rows and adversarial rows in a given ratio; and who judges the latter."""
+"""What a hardened model is trained on: clean rows and adversarial rows in a given ratio."""
 
 import hashlib
-from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-
-REFUSED = "the judge does not find the row's label in the perturbed row"
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """Whether a judge finds the gold label in each perturbed row, and how often it does in the rows as they were."""
-
-    holds: npt.NDArray[np.bool_]
-    on_originals: float
 
 
 def hardening_rows(clean: pd.DataFrame, adversarial: pd.DataFrame, ratio: float) -> pd.DataFrame:

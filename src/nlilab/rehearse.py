@@ -6,18 +6,24 @@ place and the request is noted as missing.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from nlilab.correct import SELF, CorrectSettings, judge
+from nlilab.files import read_table
+from nlilab.judging import REFUSED, judge_perturbed
 from nlilab.llm.client import EMBEDDED, LOCAL, Answer, Client, Progress
 from nlilab.llm.money import BATCH_SHARE, characters, estimated_tokens
 from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
 from nlilab.llm.writer import LlmSettings, Writer, join
-from nlilab.params import run_settings, section
+from nlilab.params import Run, run_settings, section
 from nlilab.progress import Report
+from nlilab.recipes import NOBODY, AttackSettings
 from nlilab.targen import GenerateSettings, PlanSettings, plan_cells, write_contexts, write_instances, write_premises
 from nlilab.task import load_task
 
@@ -125,7 +131,26 @@ def rehearse(store: Store, evidence: bool = False, report: Report = lambda *_: N
         rows, _ = write_instances(opened(name), task, cells, section("generate", GenerateSettings).attempts, report)
         if correct.method in ("llm", "both"):
             judge(opened(name if correct.judge == SELF else correct.judge), task, rows, correct.attempts, report)
+    attack = section("attack", AttackSettings)
+    if attack.judge_generator != NOBODY:
+        for made in _attacked(run):
+            judge_perturbed(opened(attack.judge_generator), task, made, report)
     return rehearsal
+
+
+def _attacked(run: Run, folder: Path = Path("data/adversarial")) -> Iterator[pd.DataFrame]:
+    """The perturbed training rows that are there: before the first attack nobody knows what will be asked."""
+    for arm in run.harden.arms:
+        for recipe in run.harden.against:
+            rejects = folder / arm / f"{recipe}.rejects.parquet"
+            if not rejects.is_file():
+                continue
+            refused = read_table(rejects)
+            for seed in run.seeds:
+                made = read_table(folder / arm / recipe / f"{seed}.parquet")
+                lost = refused[(refused["seed"] == seed) & (refused["reason"] == REFUSED)]
+                if len(made) or len(lost):
+                    yield pd.concat([made, lost], ignore_index=True)
 
 
 def ready(tally: Tally) -> list[Request]:

@@ -10,9 +10,8 @@ import pandas as pd
 from nlilab.attack import attack
 from nlilab.classifier import predict
 from nlilab.command import run
-from nlilab.correct import judge
 from nlilab.files import read_table, write_json, write_table
-from nlilab.harden import REFUSED, Judgement
+from nlilab.judging import REFUSED, Judgement, judge_perturbed
 from nlilab.llm.writer import open_writer
 from nlilab.params import run_settings, section
 from nlilab.progress import progress
@@ -82,16 +81,10 @@ def _by_model(made: pd.DataFrame, folder: Path) -> Judgement:
 
 
 def _by_generator(made: pd.DataFrame, name: str, task_name: str) -> Judgement:
-    task, attempts = load_task(task_name), 2
-    gold = made["label"].to_numpy(dtype=str)
-
-    def agrees(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        with progress(f"judge by {name}") as report:
-            said = judge(open_writer(name), task, rows.assign(context=""), attempts, report)
-        same: npt.NDArray[np.bool_] = np.array(said.label, dtype=object) == gold
-        return same
-
-    return Judgement(agrees(made), float(agrees(made.assign(hypothesis=made["original"])).mean()))
+    task, writer = load_task(task_name), open_writer(name)
+    with progress(f"judge by {name}") as report:
+        perturbed, original = judge_perturbed(writer, task, made, report)
+    return Judgement(perturbed, float(original.mean()))
 
 
 if __name__ == "__main__":
