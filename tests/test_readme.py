@@ -10,7 +10,16 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 # Folders that the tree names as a whole.
-WHOLE = ("src/nlilab/grammar", "src/nlilab/report", ".dvc", "data/recordings", "metrics", "reports")
+WHOLE = (
+    "src/nlilab/grammar",
+    "src/nlilab/report",
+    ".dvc",
+    "data/recordings",
+    "data/attacked",
+    "data/read",
+    "metrics",
+    "reports",
+)
 
 
 def _tree() -> set[str]:

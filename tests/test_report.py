@@ -9,19 +9,24 @@ import numpy as np
 import pytest
 import yaml
 
-from nlilab.compare import CompareSettings, Suite, compare
+from nlilab.compare import CompareSettings, Suite, compare, under_attack
 from nlilab.errors import UserError
 from nlilab.files import read_json, write_json
 from nlilab.metrics import cells as cells_of
 from nlilab.metrics import evaluate
 from nlilab.report import offline, print_table
-from nlilab.report.facts import load, pairs_of
+from nlilab.report.facts import Facts, load
+from nlilab.report.gallery import marked, marked_markdown
+from nlilab.report.hardening import findings
+from nlilab.report.markdown import markdown
 from nlilab.report.page import page
+from nlilab.report.pairs import between, pairs_of
 from nlilab.report.rows import plot_rows
 from nlilab.report.words import points, sentence
 from nlilab.schema import THREE_WAY, TWO_WAY
 from nlilab.stages.report import main
 
+ROOT = Path(__file__).parent.parent
 HOSTILE = "</td></table><script>alert('x')</script>\u202e\u0645\u0631\u062d\u0628\u0627 🙂 | `a` " + "w" * 10_000
 
 
@@ -34,8 +39,13 @@ def lay(
     datasets: tuple[str, ...] = (),
     text: str = "CC BY 4.0",
     samples: int = 1000,
+    victims: dict[str, float] | None = None,
+    protocol: str = "clean",
 ) -> Path:
-    """Write params.yaml and metrics/ of a run whose models have these true accuracies; `hans*` suites have cells."""
+    """Write params.yaml and metrics/ of a run whose models have these true accuracies; `hans*` suites have cells.
+
+    `victims`: accuracy under attack on the first suite by gradient-mask; random-mask takes half as much.
+    """
     random = np.random.default_rng(0)
     runs = list(range(1, seeds + 1))
     built, scores = [], {}
@@ -45,10 +55,19 @@ def lay(
         scheme = TWO_WAY if name.startswith("hans") else THREE_WAY
         _card(folder / "metrics" / "suites" / f"{name}.json", suite.gold, scheme, text)
     steps = {model: 60 * (1 + ("-then-" in model)) for model in models}
-    found = compare(built, CompareSettings(bootstrap=samples), steps)
+    settings = CompareSettings(bootstrap=samples)
+    under, attack = _attacks(folder, models, victims or {}, suites[0], runs, random, text, protocol)
+    bases = {model: model.split("-vs-")[0] for model in models if "-vs-" in model}
+    tainted = {(model, place) for model in bases for place in (suites[0], *under) if protocol == "as_published"}
+    found = compare(built + [suite for _, suite in under.values()], settings, steps, tainted)
+    found["attacks"] = {
+        name: {"suite": suites[0], "recipe": name.split("@")[1], "rows": 600}
+        | {"models": under_attack(clean, suite, bases, settings)}
+        for name, (clean, suite) in under.items()
+    }
     write_json(folder / "metrics" / "comparison.json", found)
     write_json(folder / "metrics" / "scores.json", scores)
-    arms = [model for model in models if "-then-" not in model]
+    arms = [model for model in models if "-then-" not in model and "-vs-" not in model]
     sources = [*generators, *datasets]
     for arm in arms:
         write_json(folder / "metrics" / "arms" / f"{arm}.json", _certificate(sources))
@@ -70,6 +89,11 @@ def lay(
         "suites": suites,
         "arms": arms,
         "two_step": {"starts": ["raw"], "arms": ["corrected"]},
+        "harden": {
+            "arms": list(dict.fromkeys(bases.values())),
+            "against": list(dict.fromkeys(model.split("-vs-")[1] for model in bases)),
+        },
+        "attack": attack,
         "models": [*models],
         "seeds": runs,
         "mixtures": {arm: {"sources": dict.fromkeys(sources, 30)} for arm in [*arms, "not-in-this-run"]},
@@ -78,6 +102,72 @@ def lay(
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     return folder / "metrics"
+
+
+def _attacks(
+    folder: Path,
+    models: dict[str, float],
+    victims: dict[str, float],
+    suite: str,
+    runs: list[int],
+    random: np.random.Generator,
+    text: str,
+    protocol: str,
+) -> tuple[dict[str, tuple[Suite, Suite]], dict[str, Any]]:
+    """Write what the attack stages write; return clean and attacked rows by attacked suite, and the settings."""
+    recipes = ["gradient-mask", "random-mask"] if victims else []
+    readers = ["raw", *(name for name in victims if name != "raw")] if victims else []
+    entries: dict[str, Any] = {}
+    under, gallery = {}, []
+    for number, recipe in enumerate(recipes):
+        after = {name: value + number * (models[name] - value) / 2 for name, value in victims.items()}
+        clean, before = _suite(suite, {name: models[name] for name in victims}, runs, random, text)
+        attacked, later = _suite(f"{suite}@{recipe}", after, runs, random, text)
+        under[attacked.name] = clean, attacked
+        outcome = {"success": 0.43, "success_judged": 0.12, "kept": 0.36, "kept_originals": 0.38}
+        entries[attacked.name] = {
+            "suite": suite,
+            "recipe": recipe,
+            "rows": 600,
+            "victims": {name: {str(seed): outcome for seed in runs} for name in victims},
+            "transfer": {name: dict.fromkeys(readers, 0.5) for name in victims},
+            "scores": {"before": before["models"], "after": later["models"]},
+        }
+        for name in victims:
+            gallery.append(_example(suite, recipe, name, text))
+            write_json(folder / "metrics" / "attacked" / f"{name}@{recipe}.json", {"rows": 9, "rows_per_second": 314.0})
+    for name in readers:
+        write_json(folder / "metrics" / "reading" / f"{name}.json", {"rows": 9, "rows_per_second": 155.7})
+    one = {"rows": 300, "made": 299, "unperturbed": 1, "holds": 0.6, "holds_on_originals": 0.9}
+    made = {"protocol": protocol, "judge": "raw", "validate": False, "seeds": {str(seed): one for seed in runs}}
+    for name in models:
+        if "-vs-" in name:
+            write_json(folder / "metrics" / "adversarial" / f"{name}.json", made)
+    write_json(folder / "metrics" / "attacks.json", {"suites": entries, "gallery": gallery})
+    for name in ("recipes.yaml", "published.yaml"):
+        (folder / "conf").mkdir(exist_ok=True)
+        (folder / "conf" / name).write_text((ROOT / "conf" / name).read_text(encoding="utf-8"), encoding="utf-8")
+    sample = {"n_per_class": 100, "suites": [suite], "suite_rows_per_class": 200, "judge": "raw", "validate": False}
+    return under, {**sample, "protocol": protocol, "recipes": recipes, "victims": [*victims], "readers": readers}
+
+
+def _example(suite: str, recipe: str, victim: str, text: str) -> dict[str, Any]:
+    """A pair of the gallery whose texts all hold `text`; one word is masked, one was deleted."""
+    hypothesis = f"A [MASK] plays {text}."
+    return {
+        "suite": suite,
+        "recipe": recipe,
+        "victim": victim,
+        "seed": 1,
+        "premise": text,
+        "hypothesis": hypothesis,
+        "original": f"A man plays {text}. loudly",
+        "changes": [[2, 8, "man"], [len(hypothesis), len(hypothesis), "loudly" + text]],
+        "label": "entailment",
+        "before": {"contradiction": 0.01, "entailment": 0.953, "neutral": 0.037},
+        "after": {"contradiction": 0.1, "entailment": 0.2, "neutral": 0.7},
+        "judge_agrees": None,
+    }
 
 
 def _suite(
@@ -160,6 +250,17 @@ def _training(steps: int, random: np.random.Generator) -> dict[str, Any]:
     return {**out, "losses": losses}
 
 
+MODELS = {"raw": 0.5, "corrected": 0.8, "corrected-vs-gradient-mask": 0.79, "corrected-vs-random-mask": 0.79}
+VICTIMS = {"corrected": 0.5, "corrected-vs-gradient-mask": 0.7, "corrected-vs-random-mask": 0.6}
+
+
+@pytest.fixture
+def attacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
+    """A run with hardened models that are attacked on one of two suites, with hostile texts."""
+    monkeypatch.chdir(tmp_path)
+    return load(lay(tmp_path, MODELS, ["plain", "hans"], text=HOSTILE, victims=VICTIMS))
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run of two models with a clear difference, on a plain suite and a heuristics suite, with hostile texts."""
@@ -200,9 +301,9 @@ def test_verdicts_are_sentences_about_the_later_model(run: Path) -> None:
 
 
 def test_what_a_pair_fixed_less_what_it_introduced_is_the_difference_printed(run: Path) -> None:
-    pair = pairs_of(read_json(Path("metrics/comparison.json")))[0]
+    pair = pairs_of(read_json(Path("metrics/comparison.json")), ["plain"])[0]
     assert (pair.model, pair.baseline, pair.verdict) == ("corrected", "raw", "better")
-    assert (pair.fixed - pair.introduced) / pair.decisions == pytest.approx(pair.difference)
+    assert (pair.changes.fixed - pair.changes.introduced) / pair.changes.decisions == pytest.approx(pair.difference)
 
 
 def test_inconclusive_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +322,9 @@ def test_points_never_print_a_signed_zero() -> None:
     assert [points(value) for value in (0.031, -0.031, 0.0004, -0.0)] == ["+3.1", "−3.1", "±0.0", "±0.0"]
 
 
-def test_hostile_text_stays_text_and_nothing_is_fetched(run: Path) -> None:
+@pytest.mark.parametrize("fixture", ["run", "attacked"])
+def test_hostile_text_stays_text_and_nothing_is_fetched(fixture: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(fixture)
     main(Path("metrics"), Path("reports"))
     html = Path("reports/report.html").read_text(encoding="utf-8")
     outline = Outline(html)
@@ -277,16 +380,15 @@ def test_many_suites_are_counted_and_few_are_listed(tmp_path: Path, monkeypatch:
     assert re.fullmatch(r"corrected beats raw on all 4 suites \(\+\d\d\.\d to \+\d\d\.\d points\)\.", found)
 
 
-def test_dvc_plots_name_templates_and_columns_that_exist(run: Path) -> None:
-    root = Path(__file__).parent.parent
-    rows = plot_rows(load(Path("metrics")))
-    declared = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+def test_dvc_plots_name_templates_and_columns_that_exist(attacked: Facts) -> None:
+    rows = plot_rows(attacked)
+    declared = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
     assert declared
     for entry in declared:
         ((name, plot),) = entry.items()
         ((file, y),) = plot["y"].items()
         assert file == f"reports/plots/{name}.json"
-        template = (root / ".dvc" / "plots" / f"{plot['template']}.json").read_text(encoding="utf-8")
+        template = (ROOT / ".dvc" / "plots" / f"{plot['template']}.json").read_text(encoding="utf-8")
         fields = set(re.findall(r'"(?:field|column)": "([a-z]+)"', template)) - {"rev"}
         assert fields | {plot["x"], y} <= {*rows[name][0]}
 
@@ -312,3 +414,157 @@ def test_the_table_fits_its_terminal(run: Path, capsys: Any, monkeypatch: pytest
     assert re.search(r"corrected +\d\d\.\d \(\d\d\.\d-\d\d\.\d\)", text)
     assert "corrected beats raw on plain (+" in text
     text.encode("ascii")
+
+
+def test_a_sentence_says_what_hardening_wins_back_at_which_cost_and_whether_a_control_does_so_too(
+    attacked: Facts,
+) -> None:
+    found = [finding.text for finding in findings(attacked.attacking, attacked.confidence, len(attacked.run.seeds))]
+    share = r"\d+ % \(95 % interval \d+ to \d+\) of what"
+    cost = r"at [+−±]\d\.\d points of clean accuracy \(−?\d\.\d to −?\d\.\d\)\."
+    assert re.fullmatch(
+        rf"corrected-vs-gradient-mask wins back {share} gradient-mask takes from corrected on plain "
+        rf"\(\d\d\.\d → \d\d\.\d\) and \d+ % \(\d+ to \d+\) of what random-mask takes "
+        rf"\(\d\d\.\d → \d\d\.\d\), {cost}",
+        found[0],
+    )
+    assert found[2].startswith(
+        "Under gradient-mask on plain, corrected-vs-gradient-mask against the control corrected-vs-random-mask: +"
+    )
+    assert found[2].endswith("better: the control does not explain the whole gain.")
+    assert len(found) == 3
+    html = Outline(page(attacked)).text
+    assert all(text in html for text in found)
+    assert "near chance, so this judge says little" in html
+
+
+def test_an_attack_that_takes_nothing_leaves_nothing_to_win_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    models = {"raw": 0.7, "raw-vs-gradient-mask": 0.7}
+    facts = load(lay(tmp_path, models, ["plain"], victims=models, seeds=1))
+    (found,) = findings(facts.attacking, facts.confidence, 1)
+    assert "has nothing to win back from gradient-mask on plain" in found.text
+    assert "where the attack took nothing for sure" in found.text
+    assert found.text.endswith("One seed: the intervals leave out how trainings vary.")
+    assert found.tone == "inconclusive"
+    assert "the attack took nothing for sure" in Outline(page(facts)).text
+
+
+def test_attacked_suites_stand_apart_and_models_that_were_not_attacked_have_a_dash(attacked: Facts) -> None:
+    assert {pair.suite for pair in attacked.pairs} == {"plain", "hans"}
+    assert {pair.suite for pair in attacked.attacking.pairs} == {"plain@gradient-mask", "plain@random-mask"}
+    assert attacked.family == 12 + 6
+    assert '<tr><th scope="row">raw</th><td>–</td><td>–</td></tr>' in page(attacked)
+    text = markdown(attacked)
+    assert "| raw | – | – |" in text
+    assert re.search(r"\| corrected-vs-gradient-mask \| \d\d\.\d \(\d\d\.\d to \d\d\.\d\) \|", text)
+    rows = plot_rows(attacked)["attack"]
+    assert {row["model"] for row in rows} == {*VICTIMS}
+    assert {row["kind"] for row in rows} == {"clean", "attacked"}
+    assert len(rows) == 2 * 2 * 3
+
+
+def test_the_gallery_marks_what_changed_and_hostile_words_stay_words(attacked: Facts) -> None:
+    pair = {"hypothesis": "A [MASK] <b>plays", "changes": [[17, 17, "<i>loudly"], [2, 8, "man"]]}
+    assert marked(pair) == ("A <mark>[MASK]</mark> &lt;b&gt;plays <mark><del>&lt;i&gt;loudly</del></mark>")
+    assert marked_markdown(pair, lambda text: text.strip()) == "A **[MASK]** <b>plays ~~<i>loudly~~"
+    start = {"hypothesis": "man plays", "changes": [[0, 0, "Old"]]}
+    assert marked(start) == "<mark><del>Old</del></mark> man plays"
+    html = page(attacked)
+    assert "A <mark>[MASK]</mark> plays " in html
+    assert HOSTILE in Outline(html).text
+    assert "<mark><del>loudly&lt;/td&gt;" in html
+    assert re.search(r"<bdi>entailment</bdi> 95\.3&nbsp;%</td><td class=\"name\"><bdi>neutral</bdi> 70\.0&nbsp;%", html)
+    text = markdown(attacked)
+    assert text.count("A **\\[MASK\\]** plays") == 5
+    assert max(map(len, text.splitlines())) < 20_000
+
+
+def test_figures_on_rows_that_a_model_was_hardened_on_are_labelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    models = {"raw": 0.5, "corrected": 0.7, "corrected-vs-gradient-mask": 0.9}
+    victims = {"corrected": 0.4, "corrected-vs-gradient-mask": 0.8}
+    metrics = lay(tmp_path, models, ["plain", "hans"], victims=victims, protocol="as_published")
+    facts = load(metrics)
+    html = page(facts)
+    label = ' <small class="tainted">contaminated</small>'
+    accuracy = next(
+        line for line in html.splitlines() if line.startswith('<tr><th scope="row">corrected-vs-gradient-mask</th><td>')
+    )
+    plain, hans = accuracy.split("</td>")[:2]
+    assert label in plain and label not in hans
+    assert "corrected-vs-gradient-mask †" in html and ">† contaminated<" in html  # the plots
+    (found,) = findings(facts.attacking, facts.confidence, 3)
+    assert found.text.startswith("corrected-vs-gradient-mask (contaminated) wins back")
+    assert found.tone == "inconclusive"
+    assert "corrected-vs-gradient-mask against raw: inconclusive on plain" not in html
+    assert re.search(r"inconclusive on plain \(\+\d\d\.\d, contaminated\)", html)
+    assert "say nothing of new rows and get no verdict" in html
+    assert re.search(r"\d\d\.\d \(\d\d\.\d to \d\d\.\d\), contaminated \|", markdown(facts))
+    kinds = {row["model"] for row in plot_rows(facts)["attack"]}
+    assert kinds == {"corrected", "corrected-vs-gradient-mask (contaminated)"}
+    print_table(metrics, Path("reports"))
+    text = " ".join(capsys.readouterr().out.split())
+    assert "contaminated (trained on perturbed rows of the suite): corrected-vs-gradient-mask on plain report:" in text
+
+
+def test_published_figures_stand_beside_ours_with_their_defects(attacked: Facts) -> None:
+    text = " ".join(Outline(page(attacked)).text.split())
+    ours = "corrected-vs-gradient-mask plain"
+    assert f"figure published section {ours}".replace(" ", "") in text.replace(" ", "")
+    for figure in ("89.89", "53.35", "2.2764", "94.11 contaminated", "not reported", "63.3 / 3.4 / 33.3", "68.161"):
+        assert figure in text
+    assert "15,000 rows drawn from a validation split of 10,000 rows are impossible" in text
+
+
+def test_slices_are_counted_from_the_base_to_the_hardened_model_whatever_their_order(attacked: Facts) -> None:
+    one = between(attacked.pairs, "plain", "corrected-vs-gradient-mask", "corrected")
+    other = between(attacked.pairs, "plain", "corrected", "corrected-vs-gradient-mask")
+    assert one and other
+    ours, theirs = one.slices["negation"].changes, other.slices["negation"].changes
+    assert ours and theirs
+    assert (ours.fixed, ours.introduced, ours.remaining) == (theirs.introduced, theirs.fixed, theirs.remaining)
+    text = Outline(page(attacked)).text
+    assert f"{ours.fixed} of {ours.wrong_before} ({100 * ours.fixed / ours.wrong_before:.1f}" in text
+
+
+def test_no_attack_no_section(run: Path, capsys: Any) -> None:
+    main(Path("metrics"), Path("reports"))
+    html = Path("reports/report.html").read_text(encoding="utf-8")
+    assert "attack" not in Outline(html.split("</style>")[1].split('id="provenance"')[0]).text
+    assert "ttack" not in Path("reports/report.md").read_text(encoding="utf-8")
+    assert read_json(Path("reports/plots/attack.json")) == []
+    print_table(Path("metrics"), Path("reports"))
+    assert "wins back" not in capsys.readouterr().out
+
+
+def test_another_runs_attacks_are_refused(attacked: Facts) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params["attack"]["recipes"] = ["gradient-mask"]
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    with pytest.raises(UserError, match=r"compares the attacked suites plain@gradient-mask, plain@random-mask, but"):
+        load(Path("metrics"))
+
+
+def test_the_table_has_a_line_for_each_hardened_model(attacked: Facts, capsys: Any) -> None:
+    print_table(Path("metrics"), Path("reports"))
+    text = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"corrected-vs-random-mask wins back \d+ % \(95 % interval", text)
+    assert "->" in text
+    assert "plain@" not in text
+    text.encode("ascii")
+
+
+def test_hardening_that_nothing_attacks_and_no_rows_were_made_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    metrics = lay(tmp_path, {"raw": 0.5, "raw-vs-freelb": 0.6}, ["plain"], seeds=1, protocol="as_published")
+    main(metrics, Path("reports"))
+    html = Path("reports/report.html").read_text(encoding="utf-8")
+    assert 'id="attack"' not in html
+    assert "of them adversarial" in html

@@ -1,6 +1,7 @@
 """The command `nlilab`: what is not a pipeline stage (checking, presets, pinning, the table; cli_llm.py has more)."""
 
 import json
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -114,6 +115,8 @@ def prune() -> None:
         for out in entry.get("outs", []):
             if out["path"] not in made:
                 remove(Path(out["path"]))
+                with suppress(OSError):  # the folder of a model that is gone, once it is empty
+                    Path(out["path"]).parent.rmdir()
                 print(f"removed {out['path']} of {name}")
     if strays:
         write_text(lock, yaml.safe_dump(content, sort_keys=False, width=1000))

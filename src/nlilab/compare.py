@@ -99,6 +99,7 @@ def compare(
         "accuracy": accuracy,
         "pairs": records,
         "family": len(records),
+        "contaminated": [list(pair) for pair in sorted(contaminated)],
         "steps": dict(steps),
         "confidence": settings.confidence,
     }

@@ -93,6 +93,11 @@ def check_attack(run: Run, attack: AttackSettings) -> None:
     for name in attack.recipes:
         load_attack(name)
     if attack.victims:
+        for field in ("suites", "recipes"):
+            if not getattr(attack, field):
+                raise UserError(
+                    f"params.yaml: attack.{field}: is empty, but attack.victims names models to be attacked"
+                )
         _known("attack.victims", attack.victims, attack.readers, "attack.readers (each reads its own attack)")
     if attack.victims or run.harden.arms:
         _known("attack.judge", [attack.judge], run.arms, "arms")

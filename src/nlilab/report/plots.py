@@ -9,7 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nlilab.report.facts import BETTER, INCONCLUSIVE, WORSE, Facts, Pair
+from nlilab.report.facts import Facts
+from nlilab.report.pairs import BETTER, INCONCLUSIVE, WORSE, Pair
 from nlilab.report.vega import Rows, Spec, across, draw, named_rows, rule_at, scale, values_beside
 from nlilab.report.words import percent, points
 
@@ -26,8 +27,9 @@ ONE_LINE = 28  # characters of two models' names that fit on one line
 def accuracy(facts: Facts, suite: str) -> Markup:
     """Each model's accuracy: interval, mean, the seeds as ticks; dashed: always the most frequent label."""
     found = facts.accuracy[suite]
-    rows = [{"y": model, **value, "text": percent(value["mean"])} for model, value in found.items()]
-    seeds = [{"y": model, "x": seed} for model, value in found.items() for seed in value["seeds"]]
+    name = {model: named(facts, model, suite) for model in found}
+    rows = [{"y": name[model], **value, "text": percent(value["mean"])} for model, value in found.items()]
+    seeds = [{"y": name[model], "x": seed} for model, value in found.items() for seed in value["seeds"]]
     x = across("low", _accuracy_domain(facts))
     return draw(
         named_rows(
@@ -54,10 +56,16 @@ def accuracy(facts: Facts, suite: str) -> Markup:
     )
 
 
+def named(facts: Facts, model: str, suite: str) -> str:
+    """A model's name in a plot, with the dagger that the caption explains where it was trained on the suite's rows."""
+    return f"{model} †" if (model, suite) in facts.attacking.contaminated else model
+
+
 def _pair_name(facts: Facts, pair: Pair, sign: str) -> str:
     """Two models on one line, or all pairs on two lines where one would be cut."""
     wide = any(len(other.model) + len(other.baseline) > ONE_LINE for other in facts.pairs)
-    return f"{pair.model}{chr(10) if wide else ' '}{sign} {pair.baseline}"
+    model, baseline = named(facts, pair.model, pair.suite), named(facts, pair.baseline, pair.suite)
+    return f"{model}{chr(10) if wide else ' '}{sign} {baseline}"
 
 
 def majority(facts: Facts, suite: str) -> float:
@@ -122,7 +130,8 @@ def transitions(facts: Facts, suite: str) -> Markup:
     """
     rows: list[dict[str, Any]] = []
     for pair in facts.of_suite(suite):
-        share = {name: getattr(pair, name) / pair.decisions for name in ("fixed", "remaining", "introduced")}
+        change = pair.changes
+        share = {name: getattr(change, name) / change.decisions for name in ("fixed", "remaining", "introduced")}
         spans = {
             "introduced": (-share["introduced"], 0.0),
             "fixed": (0.0, share["fixed"]),
@@ -132,9 +141,9 @@ def transitions(facts: Facts, suite: str) -> Markup:
             {"y": _pair_name(facts, pair, "←"), "from": start, "to": end, "kind": kind}
             for kind, (start, end) in spans.items()
         ]
-    every = [pair for pair in facts.pairs if pair.decisions]
-    low = -max(pair.introduced / pair.decisions for pair in every)
-    high = max(pair.wrong_before / pair.decisions for pair in every)
+    every = [pair.changes for pair in facts.pairs if pair.changes.decisions]
+    low = -max(change.introduced / change.decisions for change in every)
+    high = max(change.wrong_before / change.decisions for change in every)
     x = across("from", [low, high])
     colour = scale("kind", {"introduced": VERMILLION, "fixed": GREEN, "remaining": GREY})
     pale = {"condition": {"test": "datum.kind === 'remaining'", "value": 0.35}, "value": 1}
@@ -148,16 +157,17 @@ def transitions(facts: Facts, suite: str) -> Markup:
 
 def cells(facts: Facts, suite: str, heuristic: str, labels: list[str]) -> Markup:
     """One heuristic: accuracy where the gold label is entailment, and where it is not; far apart means a bias."""
+    name = {model: named(facts, model, suite) for model in facts.run.models}
     rows: list[dict[str, Any]] = [
-        {"y": model, "x": value, "gold": label}
+        {"y": name[model], "x": value, "gold": label}
         for model in facts.run.models
         for label in labels
         if (value := facts.mean(suite, model, "cells", f"{heuristic}/{label}")) is not None
     ]
     span = [
-        {"y": model, "low": min(values), "high": max(values)}
+        {"y": name[model], "low": min(values), "high": max(values)}
         for model in facts.run.models
-        if (values := [row["x"] for row in rows if row["y"] == model])
+        if (values := [row["x"] for row in rows if row["y"] == name[model]])
     ]
     x = across("x", [0, 1])
     return draw(

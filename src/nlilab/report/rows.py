@@ -1,5 +1,6 @@
 """The rows behind `dvc plots`: plain lists of records, one file a plot."""
 
+from dataclasses import asdict
 from typing import Any
 
 from nlilab.report.facts import Facts
@@ -7,22 +8,38 @@ from nlilab.report.plots import curve
 
 
 def plot_rows(facts: Facts) -> dict[str, list[dict[str, Any]]]:
-    """The plots' rows by the name of their file: accuracy, differences, flips, loss; shares lie in 0..1."""
+    """The plots' rows by the name of their file: accuracy, differences, attack, flips, loss; shares lie in 0..1."""
+
+    def named(model: str, suite: str) -> str:
+        return f"{model} (contaminated)" if (model, suite) in facts.attacking.contaminated else model
+
     accuracy = [
-        {"suite": suite, "model": model, **{key: value[key] for key in ("mean", "low", "high")}}
+        {"suite": suite, "model": named(model, suite), **{key: value[key] for key in ("mean", "low", "high")}}
         for suite, models in facts.accuracy.items()
         for model, value in models.items()
     ]
     differences = [
         {
             "suite": pair.suite,
-            "pair": f"{pair.model} − {pair.baseline}",
+            "pair": f"{named(pair.model, pair.suite)} − {named(pair.baseline, pair.suite)}",
             "difference": pair.difference,
             "low": pair.low,
             "high": pair.high,
             "verdict": pair.verdict,
         }
         for pair in facts.pairs
+    ]
+    attack = [
+        {
+            "suite": attack.suite,
+            "recipe": attack.recipe,
+            "model": named(model, attack.place),
+            "kind": kind,
+            **asdict(bounds),
+        }
+        for attack in facts.attacking.attacks
+        for model, stand in attack.stands.items()
+        for kind, bounds in (("clean", stand.clean), ("attacked", stand.attacked))
     ]
     flips = [
         {
@@ -42,4 +59,4 @@ def plot_rows(facts: Facts) -> dict[str, list[dict[str, Any]]]:
         for seed, run in runs.items()
         for point in curve(run["losses"])
     ]
-    return {"accuracy": accuracy, "differences": differences, "flips": flips, "loss": loss}
+    return {"accuracy": accuracy, "differences": differences, "attack": attack, "flips": flips, "loss": loss}

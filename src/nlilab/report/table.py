@@ -1,6 +1,6 @@
 """The comparison on a terminal, narrow ones included."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nlilab.report.facts import Pair, matchups_of, pairs_of, read_comparison
+from nlilab.params import run_settings, section
+from nlilab.recipes import AttackSettings
+from nlilab.report.attacks import attacks_of, contaminated_of, hardened_of
+from nlilab.report.facts import read_comparison
+from nlilab.report.hardening import won_back
+from nlilab.report.pairs import matchups_of, pairs_of
 from nlilab.report.words import confidence_words, percent, sentence
 
 COLUMN = 20  # characters of one suite's column, its gap included
@@ -16,25 +21,29 @@ COLUMN = 20  # characters of one suite's column, its gap included
 
 def print_table(metrics: Path, reports: Path) -> None:
     """Print accuracy and interval of every model and suite, a line for each two models, and the report's place."""
-    comparison = read_comparison(metrics)
+    run, attack = run_settings(), section("attack", AttackSettings)
+    comparison = read_comparison(metrics, run, attack)
     confidence = comparison["confidence"]
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(f"accuracy in %, mean over seeds, with its {confidence_words(confidence)} interval")
-    found = pairs_of(comparison)
-    for block in _blocks(_in_order(comparison["accuracy"], found), console.width):
+    accuracy = {suite: {model: comparison["accuracy"][suite][model] for model in run.models} for suite in run.suites}
+    for block in _blocks(accuracy, console.width):
         console.print(block)
-    for pairs in matchups_of(found):
-        # Not every terminal can show the typographic minus.
-        line = sentence(pairs, confidence).replace("−", "-").replace("±", "")
-        console.print(Text("".join(letter if letter.isprintable() else " " for letter in line)))
+    attacks = attacks_of(comparison, attack, run.models)
+    tainted = contaminated_of(comparison)
+    lines = [sentence(pairs, confidence) for pairs in matchups_of(pairs_of(comparison, run.suites))]
+    found = won_back(hardened_of(run).values(), attacks, tainted, confidence, len(run.seeds))
+    for line in [*lines, *(finding.text for finding in found)]:
+        # Not every terminal can show the typographic minus or an arrow.
+        shown = line.replace("−", "-").replace("±", "").replace("→", "->")
+        console.print(Text("".join(letter if letter.isprintable() else " " for letter in shown)))
+    if any(suite in run.suites for _, suite in tainted):
+        console.print("contaminated (trained on perturbed rows of the suite): " + _tainted(tainted, run.suites))
     console.print(f"report: {reports / 'report.html'}", soft_wrap=True)
 
 
-def _in_order(accuracy: Mapping[str, Mapping[str, Any]], pairs: list[Pair]) -> dict[str, dict[str, Any]]:
-    """Suites and models in the order of params.yaml, which the pairs keep (keys of a file are sorted)."""
-    suites = dict.fromkeys(pair.suite for pair in pairs) or accuracy
-    models = dict.fromkeys(name for pair in pairs for name in (pair.baseline, pair.model))
-    return {suite: {model: accuracy[suite][model] for model in models or accuracy[suite]} for suite in suites}
+def _tainted(contaminated: Collection[tuple[str, str]], suites: Collection[str]) -> str:
+    return ", ".join(f"{model} on {suite}" for model, suite in sorted(contaminated) if suite in suites)
 
 
 def _blocks(accuracy: Mapping[str, Mapping[str, Any]], width: int) -> Iterator[Table]:

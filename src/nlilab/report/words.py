@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
-from nlilab.report.facts import BETTER, INCONCLUSIVE, WORSE, Facts, Pair
+from nlilab.recipes import NOBODY
+from nlilab.report.facts import Facts
+from nlilab.report.pairs import BETTER, INCONCLUSIVE, WORSE, Pair
 
 LISTED = 3  # suites whose differences a sentence can hold, with their intervals
+
+NEAR = 0.15  # a judge that is better than guessing by less than this is near chance
 
 MARKS = {BETTER: "▲", WORSE: "▼", INCONCLUSIVE: "○"}
 
@@ -40,6 +44,11 @@ def confidence_words(confidence: float) -> str:
     return f"{100 * confidence:g} %"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
 def sentence(pairs: Sequence[Pair], confidence: float) -> str:
     """One sentence for two models, over all suites; with many suites it counts instead of listing."""
     baseline = pairs[0].baseline
@@ -67,25 +76,36 @@ def _listed(pairs: Sequence[Pair], confidence: float) -> str:
 def _counted(pairs: Sequence[Pair], suites: int) -> str:
     """Up to three suites by name; more by their number, with the range of their differences."""
     if len(pairs) <= LISTED:
-        return ", ".join(f"{pair.suite} ({points(pair.difference)})" for pair in pairs)
+        return ", ".join(f"{pair.suite} ({points(pair.difference)}{_tainted(pair)})" for pair in pairs)
     found = sorted(pair.difference for pair in pairs)
     count = f"all {suites}" if len(pairs) == suites else f"{len(pairs)} of {suites}"
-    return f"{count} suites ({points(found[0])} to {points(found[-1])} points)"
+    tainted = sum(pair.contaminated for pair in pairs)
+    note = f", {tainted} contaminated" if tainted else ""
+    return f"{count} suites ({points(found[0])} to {points(found[-1])} points{note})"
+
+
+def _tainted(pair: Pair) -> str:
+    return ", contaminated" if pair.contaminated else ""
 
 
 def _clause(pair: Pair, confidence: float) -> str:
     if pair.verdict != INCONCLUSIVE:
         interval = f"{confidence_words(confidence)} interval {plain(pair.low)} to {plain(pair.high)}"
         return f"{pair.suite} ({points(pair.difference)} points, {interval})"
+    return f"{pair.suite} ({points(pair.difference)}, {why(pair)})"
+
+
+def why(pair: Pair) -> str:
+    """Why a pair is inconclusive, in a few words."""
+    if pair.contaminated:
+        return "contaminated"
     if pair.seeds < 2:
-        why = "one seed"
-    elif pair.reason.startswith("overall"):
-        why = pair.reason
-    elif abs(pair.difference) < pair.detectable:
-        why = f"needs at least {percent(pair.detectable)} to be seen"
-    else:
-        why = f"p = {p_value(pair.p_holm)} after Holm"
-    return f"{pair.suite} ({points(pair.difference)}, {why})"
+        return "one seed"
+    if pair.reason.startswith("overall"):
+        return pair.reason
+    if abs(pair.difference) < pair.detectable:
+        return f"needs at least {percent(pair.detectable)} to be seen"
+    return f"p = {p_value(pair.p_holm)} after Holm"
 
 
 def tone(pairs: Sequence[Pair]) -> str:
@@ -105,16 +125,16 @@ def limits(facts: Facts) -> list[str]:
     grammars = [name for name in run.generators if name.startswith("grammar")]
     if grammars:
         only = "; nothing here says how data from a language model would do" if grammars == run.generators else ""
-        out.append(f"{_list(grammars)}: a hand-written English grammar, not a language model{only}.")
+        out.append(f"{listed(grammars)}: a hand-written English grammar, not a language model{only}.")
     templated = [suite for suite in run.suites if facts.cells(suite)]
     if templated:
         out.append(
-            f"{_list(templated)}: built from templates, so it measures those templates; its rows resemble each other, "
+            f"{listed(templated)}: built from templates, so it measures those templates; its rows resemble each other, "
             "which the bootstrap honours by drawing whole templates."
         )
     small = [suite for suite in run.suites if facts.suites[suite]["rows"] < 300]
     if small:
-        out.append(f"{_list(small)}: fewer than 300 rows, so only large differences can be seen.")
+        out.append(f"{listed(small)}: fewer than 300 rows, so only large differences can be seen.")
     if any(not pair.equal_steps for pair in facts.pairs):
         steps = ", ".join(f"{model} {steps}" for model, steps in facts.steps.items())
         out.append(
@@ -122,10 +142,11 @@ def limits(facts: Facts) -> list[str]:
         )
     warned = [suite for suite in run.suites if facts.scores[suite]["guard"]["warned"]]
     if warned:
-        out.append(f"{_list(warned)}: the label-map guard warned; see the suites below before reading its figures.")
+        out.append(f"{listed(warned)}: the label-map guard warned; see the suites below before reading its figures.")
     cut = sum(seed["truncated"] for seeds in facts.training.values() for seed in seeds.values())
     if cut:
         out.append(f"{whole(cut)} training pairs, over all models and seeds, were cut at the token limit.")
+    out += _attack_limits(facts)
     if facts.pairs:
         out.append(
             "Inconclusive does not mean equal: a true difference below the least detectable one would look the same. "
@@ -134,12 +155,57 @@ def limits(facts: Facts) -> list[str]:
     return out
 
 
+def _attack_limits(facts: Facts) -> list[str]:
+    found = facts.attacking
+    if not found.attacks and not found.hardened:
+        return []
+    out = [
+        "An attack that masks or changes a word may change the true label with it. Whether a label still holds is "
+        f"said by a judge ({judge_name(facts)}), which is a model too and errs on untouched rows as well."
+    ]
+    if any(recipe.get("perturbation") == "mask" for recipe in found.recipes.values()):
+        out.append("[MASK] never occurs in natural text: to withstand it need not mean to withstand what people write.")
+    if found.contaminated:
+        models, suites = (list(dict.fromkeys(names)) for names in zip(*sorted(found.contaminated), strict=True))
+        clean = [suite for suite in suites if suite in facts.run.suites]
+        out.append(
+            f"{listed(models)}: contaminated on {listed(clean)} (attack.protocol: as_published). Hardening used "
+            "perturbed rows of the very rows that are reported, so these figures say nothing of new rows and get no "
+            "verdict."
+        )
+    return out
+
+
+def judge_name(facts: Facts) -> str:
+    """Who judges: an arm's models, or a generator for the training rows and an arm's models for the suites."""
+    settings = facts.attacking.settings
+    if settings.judge_generator == NOBODY:
+        return settings.judge
+    return f"{settings.judge} for the suites, {settings.judge_generator} for the training rows"
+
+
+def judged(facts: Facts) -> list[str]:
+    """For each attacked suite, how much the judge's word is worth there."""
+    found = facts.attacking
+    out = []
+    for attack in {attack.suite: attack for attack in reversed(found.attacks)}.values():
+        seen = found.outcome(attack, next(iter(attack.stands)), "kept_originals")
+        chance = 1 / found.labels(attack)
+        if seen is None:
+            out.append(f"{attack.suite}: no judge read these rows; {found.settings.judge} is not among attack.readers.")
+            continue
+        worth = (
+            "near chance, so this judge says little" if seen < chance + NEAR else "no more can be seen by this judge"
+        )
+        out.append(
+            f"{attack.suite}: the judge {found.settings.judge} finds the label in {percent(seen)} % of the untouched "
+            f"rows, where guessing finds {percent(chance)} %: {worth}."
+        )
+    return out[::-1]
+
+
 def _seeds(count: int) -> str:
     if count == 1:
         return "One training seed: nothing is known of how much a second training would differ, so no verdict is given."
     extra = " With so few, how much trainings vary is itself poorly known." if count < 5 else ""
     return f"{count} training seeds a model.{extra}"
-
-
-def _list(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

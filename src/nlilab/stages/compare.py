@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from nlilab.command import run
-from nlilab.compare import CompareSettings, compare, suite_from_rows, under_attack
+from nlilab.compare import CompareSettings, Suite, compare, suite_from_rows, under_attack
 from nlilab.files import read_json, read_table, refuse_strays, write_json
 from nlilab.params import Run, run_settings, section
-from nlilab.recipes import AttackSettings
+from nlilab.recipes import AttackSettings, Recipe, load_recipe
 from nlilab.robustness import CLEAN, under
+from nlilab.schema import THREE_WAY
 
 
 def main(rows: Path, scores: Path, attacks: Path, training: Path, corrections: Path, out: Path, summary: Path) -> None:
@@ -25,7 +26,8 @@ def main(rows: Path, scores: Path, attacks: Path, training: Path, corrections: P
     }
     steps = {model: read_json(training / f"{model}-{run_.seeds[0]}.json")["total_steps"] for model in run_.models}
     compared = [suites[name] for name in [*run_.suites, *attacked]]
-    found = compare(compared, settings, steps, _contaminated(run_, list(suites)))
+    contaminated = _contaminated(run_, section("attack", AttackSettings), compared)
+    found = compare(compared, settings, steps, contaminated)
     bases = {f"{arm}-vs-{recipe}": arm for arm in run_.harden.arms for recipe in run_.harden.against}
     found["attacks"] = {
         name: {"suite": entry["suite"], "recipe": entry["recipe"], "rows": entry["rows"]}
@@ -38,12 +40,20 @@ def main(rows: Path, scores: Path, attacks: Path, training: Path, corrections: P
     print("\n".join(f"{p['model']} against {p['baseline']} on {p['suite']}: {p['verdict']}" for p in found["pairs"]))
 
 
-def _contaminated(run_: Run, suites: list[str]) -> set[tuple[str, str]]:
-    """The hardened models and the suites, clean or attacked, whose rows they were hardened on (as published)."""
-    attack = section("attack", AttackSettings)
+def _contaminated(run_: Run, attack: AttackSettings, suites: list[Suite]) -> list[tuple[str, str]]:
+    """The hardened models and the suites, clean or attacked, that they were hardened on (attack.protocol as_published).
+
+    Only three-way suites give training rows, and only recipes that make rows take them.
+    """
     if attack.protocol == "clean":
-        return set()
-    return {(model, name) for model in run_.harden.names() for name in suites if name.split("@")[0] in attack.suites}
+        return []
+    taken = [
+        suite.name
+        for suite in suites
+        if suite.name.split("@")[0] in attack.suites and set(suite.gold) <= set(THREE_WAY)
+    ]
+    made = [recipe for recipe in run_.harden.against if isinstance(load_recipe(recipe), Recipe)]
+    return [(f"{arm}-vs-{recipe}", name) for arm in run_.harden.arms for recipe in made for name in taken]
 
 
 def _summary(found: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
