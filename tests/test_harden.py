@@ -13,13 +13,14 @@ from safetensors.torch import load_file
 from loopback import Loopback
 from nlilab.compare import CompareSettings, Suite, compare, under_attack
 from nlilab.errors import UserError
-from nlilab.files import read_json, read_table, write_table
+from nlilab.files import read_json, read_table, write_json, write_table
 from nlilab.harden import hardening_rows
 from nlilab.judging import REFUSED
 from nlilab.recipes import FreeLb
 from nlilab.robustness import Attacked, facts, gallery, scored
 from nlilab.schema import THREE_WAY
 from nlilab.stages import attack as attack_stage
+from nlilab.stages import harden as harden_stage
 from nlilab.stages import pick as pick_stage
 from nlilab.suites import slices
 from nlilab.trainer import train
@@ -256,3 +257,24 @@ def test_what_the_judge_refuses_is_dropped_with_its_reason(
     assert (
         kept["hypothesis"].str.contains("[MASK]", regex=False).all() and kept["id"].str.endswith("~gradient-mask").all()
     )
+
+
+@pytest.mark.parametrize(("how", "total"), [("continue", 2 + 3), ("retrain", 2)])
+def test_hardening_goes_on_or_begins_anew(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, total: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["train"] |= {"model": str(tiny_encoder), "steps": 2, "batch_size": 8}
+    params["harden"] |= {"how": how, "steps": 3}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    train(pairs(12), TrainSettings(model=str(tiny_encoder), steps=2, learning_rate=0.001), 1, tmp_path / "start")
+    write_json(tmp_path / "start.json", {"total_steps": 2})
+    write_table(tmp_path / "clean.parquet", pairs(12))
+    write_table(tmp_path / "made.parquet", pairs(6, "~mask"))
+    files = (tmp_path / name for name in ("start", "start.json", "out", "metrics/corrected-1.json"))
+    harden_stage.main("gradient-mask", tmp_path / "clean.parquet", tmp_path / "made.parquet", 1, *files)
+    said = read_json(tmp_path / "metrics/corrected-1.json")
+    assert said["total_steps"] == total and (said["rows"], said["adversarial_rows"]) == (12, 6)
+    assert load_file(tmp_path / "out/model.safetensors")

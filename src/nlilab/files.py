@@ -116,9 +116,8 @@ def sha256(path: Path) -> str:
 
 def refuse_strays(folder: Path, expected: set[str]) -> None:
     """Files of arms, seeds or models that were taken out of params.yaml must not slip into a comparison."""
-    strays = sorted(
-        path.name for path in folder.iterdir() if path.name not in expected and not path.name.startswith(".")
-    )
+    there = folder.iterdir() if folder.is_dir() else ()
+    strays = sorted(path.name for path in there if path.name not in expected and not path.name.startswith("."))
     if strays:
         raise UserError(
             f"{folder} holds {', '.join(strays)}, which params.yaml no longer names; "

@@ -63,6 +63,10 @@ class Run(Settings):
     models: Annotated[list[Name], Field(min_length=1)]
     seeds: Annotated[list[int], Field(min_length=1)]
 
+    def trainings(self) -> set[str]:
+        """The names of the files in metrics/training."""
+        return {f"{model}-{seed}.json" for model in self.models for seed in self.seeds}
+
 
 # Which typed model reads which section. Named as text: a stage imports no settings but its own.
 SECTIONS = {

@@ -16,7 +16,7 @@ def main(rows: Path, scores: Path, attacks: Path, training: Path, corrections: P
     """Compare all models and write the comparison and the summary that `dvc metrics diff` shows."""
     run_ = run_settings()
     settings = section("compare", CompareSettings)
-    refuse_strays(training, {f"{model}-{seed}.json" for model in run_.models for seed in run_.seeds})
+    refuse_strays(training, run_.trainings())
     table = read_table(rows)
     attacked = read_json(attacks)["suites"]
     clean = {entry["suite"]: under(entry["suite"], CLEAN) for entry in attacked.values()}

@@ -17,7 +17,7 @@ def main(
 ) -> None:
     """Train on the arm's rows and those made against its model (or against embeddings, where no rows are made)."""
     run_, settings = run_settings(), section("train", TrainSettings)
-    refuse_strays(metrics.parent, {f"{model}-{number}.json" for model in run_.models for number in run_.seeds})
+    refuse_strays(metrics.parent, run_.trainings())
     found, goes_on = load_recipe(recipe), run_.harden.how == "continue"
     if goes_on:
         settings = settings.model_copy(update={"steps": run_.harden.steps})

@@ -23,8 +23,8 @@ def main(
 ) -> None:
     """Train a small language model on an arm's table."""
     settings, run_ = section("train", TrainSettings), run_settings()
-    if metrics.parent.is_dir():  # the comparison would stop on leftovers: say so before hours of training
-        refuse_strays(metrics.parent, {f"{model}-{seed}.json" for model in run_.models for seed in run_.seeds})
+    # The comparison would stop on leftovers: say so before hours of training.
+    refuse_strays(metrics.parent, run_.trainings())
     if start:
         settings = settings.model_copy(update={"steps": run_.two_step.steps})
     table = read_table(arm)
