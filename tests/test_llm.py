@@ -292,7 +292,7 @@ def test_kill_9_loses_at_most_what_was_under_way(server: Loopback, store: Store)
     assert resumed.returncode == 0
     assert len(server.answered) == 200
     bought_twice = sum(server.answered.values()) - 200
-    assert bought_twice <= 8  # the calls in flight at the kill
+    assert bought_twice <= 8 + 8 // 4  # the calls in flight at the kill, and a quarter that was on its way to the disk
     assert len(evidence(store, "key")) == len(set(evidence(store, "key"))) == 200
 
 

@@ -36,6 +36,7 @@ LOCAL = frozenset({"transformers", EMBEDDED})  # no network: kept from run to ru
 FIRST_WAIT = 0.5  # seconds before the first retry, doubled for each one after
 LONGEST_WAIT = 120.0  # a server that asks for a longer pause gets none: its request fails and says so
 GRACE = 10.0  # seconds that calls under way get to land once the run has to stop: they are paid for
+LANDING = 4  # one call in so many may free its slot while its answer is on the way to the disk
 GIVE_UP_AFTER = 16  # requests in a row that used up all their attempts, with no answer between
 PATIENCE = 4  # rate limits cost nothing and pass: they may be met this many times as often as other failures
 LOCK_POLL = 0.1  # seconds between two looks whether another process has done with a generator
@@ -214,6 +215,8 @@ class _Run:
         self.progress = start
         self.answers: list[Answer | None] = []
         self.stopping = asyncio.Event()
+        self.landing: set[asyncio.Future[Any]] = set()  # answers on their way to the disk
+        self.broken: BaseException | None = None  # why they did not get there
         self.exhausted_in_a_row = 0
         self.budget = Budget(client.budget, spent_in(client.store, run_name()) if client.budget is not None else 0.0)
         self.providers: dict[Identity, tuple[Provider, Throttle]] = {}
@@ -337,9 +340,12 @@ class _Run:
         finally:
             for worker in workers:
                 worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            await asyncio.gather(*workers, *self.landing, return_exceptions=True)
+            await asyncio.sleep(0)  # the last ones are told
         for worker in done:
             worker.result()
+        if self.broken is not None:
+            raise self.broken
 
     async def _work(self, waiting: Iterator[_Call]) -> None:
         for call in waiting:
@@ -355,7 +361,11 @@ class _Run:
             if asked_once is None:
                 return
             answers, written = asked_once
-            await written  # before the next call: what a kill can lose is at most `concurrency` answers
+            room = len(self.landing) * LANDING < self.client.concurrency
+            if room and all(isinstance(answer, Response) for answer in answers):
+                self._land(jobs, answers, written)
+                return
+            await written
             pairs = list(zip(jobs, answers, strict=True))
             limited = any(_is(answer, ErrorKind.RATE_LIMITED) for answer in answers)
             met[limited] += 1
@@ -369,6 +379,21 @@ class _Run:
             if self.stopping.is_set():
                 return
             jobs = again
+
+    def _land(self, jobs: list[Job], answers: list[Answer], written: asyncio.Future[Any]) -> None:
+        """Let good answers count as soon as they are on disk, without keeping the next call waiting for that."""
+
+        def landed(done: asyncio.Future[Any]) -> None:
+            self.landing.discard(done)
+            if (error := done.exception()) is not None:
+                self.broken = error
+                self.stopping.set()
+                return
+            for job, answer in zip(jobs, answers, strict=True):
+                self.settle(job, answer, True)
+
+        self.landing.add(written)
+        written.add_done_callback(landed)
 
     async def _ask_once(self, call: _Call, jobs: list[Job]) -> tuple[list[Answer], asyncio.Future[Any]] | None:
         """One call, paid for and on its way to the disk; None where the run stopped before it was sent."""
