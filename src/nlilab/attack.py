@@ -4,7 +4,6 @@ Rows are taken in batches of like length; for ranking l1 and a budget of one wor
 backward pass. What a row becomes depends on the row, the model and the recipe alone, never on its neighbours.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -18,6 +17,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenize
 from nlilab.classifier import model_error, quiet, resolve
 from nlilab.edits import Change, Span, dump, rewrite
 from nlilab.errors import UserError
+from nlilab.files import digest
 from nlilab.progress import Report
 from nlilab.recipes import Recipe
 from nlilab.saliency import Pair, Victim, by_length, rank
@@ -38,11 +38,11 @@ def pick(rows: pd.DataFrame, labels: Sequence[str], per_class: int, seed: int) -
 
     Which ones is decided by a hash of seed and id: a larger sample holds the smaller one.
     """
-    order = rows["id"].map(lambda name: hashlib.sha256(f"{seed}\x1f{name}".encode()).digest())
-    rank_ = order.groupby(rows["label"]).rank(method="first")
+    ranked = rows.assign(rank=rows["id"].map(lambda name: digest(seed, name))).sort_values("rank")
+    place = ranked.groupby("label", sort=False).cumcount().reindex(rows.index)
     present = [label for label in labels if (rows["label"] == label).any()]
     count = min([per_class, *(int((rows["label"] == label).sum()) for label in present)])
-    return rows[rank_ <= count].reset_index(drop=True)
+    return rows[place < count].reset_index(drop=True)
 
 
 def attack(
@@ -108,6 +108,7 @@ def _attack_batch(
         [int(span) for span in np.argsort(-scores, kind="stable") if _may_change(recipe, pair, int(span), scores)]
         for pair, scores in zip(pairs, rank(victim, pairs, recipe, ids, seed), strict=True)
     ]
+    reasons = [NO_CANDIDATE if queue else NO_WORD for queue in queues]  # of rows in which nothing gets replaced
     replaced: list[dict[Span, str]] = [{} for _ in pairs]
     open_rows = [row for row, queue in enumerate(queues) if queue]
     while open_rows:
@@ -124,10 +125,7 @@ def _attack_batch(
             wrong = victim.wrong(changed)
             open_rows = [row for row, done in zip(open_rows, wrong, strict=True) if not (done and replaced[row])]
         open_rows = [row for row in open_rows if queues[row] and len(replaced[row]) < recipe.max_words]
-    return [
-        _outcome(pair, chosen, NO_CANDIDATE if _candidates(recipe, pair) else NO_WORD)
-        for pair, chosen in zip(pairs, replaced, strict=True)
-    ]
+    return [_outcome(*one) for one in zip(pairs, replaced, reasons, strict=True)]
 
 
 def _outcome(pair: Pair, replaced: Mapping[Span, str], reason: str) -> _Outcome:
@@ -137,10 +135,6 @@ def _outcome(pair: Pair, replaced: Mapping[Span, str], reason: str) -> _Outcome:
     if not text.strip():
         return _Outcome(pair.hypothesis, [], NO_TEXT)
     return _Outcome(text, changes, "")
-
-
-def _candidates(recipe: Recipe, pair: Pair) -> bool:
-    return any(_allowed(recipe, pair, span) for span in set(pair.owner) - {-1})
 
 
 def _may_change(recipe: Recipe, pair: Pair, span: int, scores: npt.NDArray[np.float64]) -> bool:

@@ -1,8 +1,8 @@
 """What a hardened model is trained on: clean rows and adversarial rows in a given ratio."""
 
-import hashlib
-
 import pandas as pd
+
+from nlilab.files import digest
 
 
 def hardening_rows(clean: pd.DataFrame, adversarial: pd.DataFrame, ratio: float) -> pd.DataFrame:
@@ -20,5 +20,5 @@ def hardening_rows(clean: pd.DataFrame, adversarial: pd.DataFrame, ratio: float)
 
 
 def _drawn(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    rank = rows["id"].map(lambda name: hashlib.sha256(f"harden\x1f{name}".encode()).digest()).argsort()
+    rank = rows["id"].map(lambda name: digest("harden", name)).argsort()
     return rows.iloc[rank[:count]].reset_index(drop=True)

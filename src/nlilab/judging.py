@@ -1,5 +1,6 @@
 """Who judges perturbed rows: whether a row's gold label still holds, said by a generator or a model."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,16 +25,18 @@ class Judgement:
     on_originals: float
 
 
-def judge_perturbed(
-    writer: Writer, task: Task, made: pd.DataFrame, report: Report
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Whether a generator finds the gold label in each perturbed row, and in each row as it was [rows] each.
+Say = Callable[[pd.DataFrame], Sequence[str | None]]  # the label that a judge finds in each row
 
-    It is asked with the meta-prompt of self-correction; an answer that cannot be read, or "invalid", is a no.
-    """
+
+def judge_perturbed(made: pd.DataFrame, say: Say) -> Judgement:
+    """Have perturbed rows judged, and the same rows as they were."""
 
     def agrees(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        said = judge(writer, task, rows, JUDGE_ATTEMPTS, report, "attack").label
-        return np.array([label == gold for label, gold in zip(said, made["label"], strict=True)])
+        return np.array([said == gold for said, gold in zip(say(rows), rows["label"], strict=True)])
 
-    return agrees(made), agrees(made.assign(hypothesis=made["original"]))
+    return Judgement(agrees(made), float(agrees(made.assign(hypothesis=made["original"])).mean()))
+
+
+def by_generator(writer: Writer, task: Task, report: Report) -> Say:
+    """A generator, asked with the meta-prompt of self-correction; what cannot be read, or is "invalid", is no label."""
+    return lambda rows: judge(writer, task, rows, JUDGE_ATTEMPTS, report, "attack").label

@@ -1,6 +1,5 @@
 """Training tables: an arm draws rows from curated sources, equal for every label, and certifies its balance."""
 
-import hashlib
 import re
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ import pandas as pd
 from pydantic import Field, RootModel
 
 from nlilab.errors import UserError
+from nlilab.files import digest
 from nlilab.params import Name, Settings, nearest
 
 WORD = re.compile(r"\w+")
@@ -51,7 +51,7 @@ def mix(arm: str, mixture: Mixture, sources: Mapping[str, pd.DataFrame], labels:
     table = pd.concat(parts, ignore_index=True)
     if mixture.shuffle:
         table["label"] = _shuffled(table, arm)
-    order = table["id"].map(lambda row: _rank("order", row)).argsort()
+    order = table["id"].map(lambda row: digest("order", row)).argsort()
     return table.iloc[order].reset_index(drop=True)
 
 
@@ -111,16 +111,12 @@ def _draw(
             f"{', '.join(f'{int(held[label])} {label}' for label in labels)} after curation; ask at most "
             f"{int(held.min()) * len(labels)}, or raise plan.premises_per_context"
         )
-    ranked = usable.assign(rank=usable["id"].map(lambda row: _rank("draw", row))).sort_values("rank")
+    ranked = usable.assign(rank=usable["id"].map(lambda row: digest("draw", row))).sort_values("rank")
     place = ranked.groupby("label", sort=False).cumcount()
     return ranked[place < ranked["label"].map(share)].drop(columns="rank")
 
 
 def _shuffled(table: pd.DataFrame, arm: str) -> list[str]:
     """The arm's own labels in a random order that depends on ids alone: the balance stays, the meaning goes."""
-    order = table["id"].map(lambda row: _rank(f"shuffle-{arm}", row)).argsort()
+    order = table["id"].map(lambda row: digest(f"shuffle-{arm}", row)).argsort()
     return table["label"].iloc[order].tolist()
-
-
-def _rank(purpose: str, row: str) -> str:
-    return hashlib.sha256(f"{purpose}\x1f{row}".encode()).hexdigest()

@@ -15,7 +15,7 @@ import pandas as pd
 
 from nlilab.correct import SELF, CorrectSettings, judge
 from nlilab.files import read_table
-from nlilab.judging import REFUSED, judge_perturbed
+from nlilab.judging import REFUSED, by_generator, judge_perturbed
 from nlilab.llm.client import EMBEDDED, LOCAL, Answer, Client, Progress
 from nlilab.llm.money import BATCH_SHARE, characters, estimated_tokens
 from nlilab.llm.request import Finish, Request, Response
@@ -134,7 +134,7 @@ def rehearse(store: Store, evidence: bool = False, report: Report = lambda *_: N
     attack = section("attack", AttackSettings)
     if attack.judge_generator != NOBODY:
         for made in _attacked(run):
-            judge_perturbed(opened(attack.judge_generator), task, made, report)
+            judge_perturbed(made, by_generator(opened(attack.judge_generator), task, report))
     return rehearsal
 
 

@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from nlilab.attack import attack
 from nlilab.classifier import predict
 from nlilab.command import run
 from nlilab.files import read_table, write_json, write_table
-from nlilab.judging import REFUSED, Judgement, judge_perturbed
+from nlilab.judging import REFUSED, Say, by_generator, judge_perturbed
 from nlilab.llm.writer import open_writer
 from nlilab.params import run_settings, section
 from nlilab.progress import progress
@@ -59,32 +58,20 @@ def _judged(
     """The rows, those to be dropped with their reason, and the shares that the judge agrees with."""
     if made.empty:
         return made, {"holds": None, "holds_on_originals": None}
-    if settings.judge_generator == NOBODY:
-        said = _by_model(made, folder)
+    name = settings.judge_generator
+    if name == NOBODY:
+        said = judge_perturbed(made, _by_model(folder))
     else:
-        said = _by_generator(made, settings.judge_generator, task)
+        with progress(f"judge by {name}") as report:
+            said = judge_perturbed(made, by_generator(open_writer(name), load_task(task), report))
     if settings.validate_rows:
         made = made.assign(reason=np.where(said.holds, "", REFUSED))
     return made, {"holds": float(said.holds.mean()), "holds_on_originals": said.on_originals}
 
 
-def _by_model(made: pd.DataFrame, folder: Path) -> Judgement:
+def _by_model(folder: Path) -> Say:
     size, length = section("predict", PredictSettings).batch_size, section("train", TrainSettings).max_length
-    gold = made["label"].to_numpy(dtype=str)
-
-    def agrees(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        said = np.asarray(THREE_WAY)[predict(folder, rows, size, length).argmax(axis=1)]
-        same: npt.NDArray[np.bool_] = said == gold
-        return same
-
-    return Judgement(agrees(made), float(agrees(made.assign(hypothesis=made["original"])).mean()))
-
-
-def _by_generator(made: pd.DataFrame, name: str, task_name: str) -> Judgement:
-    task, writer = load_task(task_name), open_writer(name)
-    with progress(f"judge by {name}") as report:
-        perturbed, original = judge_perturbed(writer, task, made, report)
-    return Judgement(perturbed, float(original.mean()))
+    return lambda rows: np.asarray(THREE_WAY)[predict(folder, rows, size, length).argmax(axis=1)].tolist()
 
 
 if __name__ == "__main__":
