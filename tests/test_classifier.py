@@ -9,13 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nlilab.classifier import load_trained, predict
+from nlilab.checkpoint import load_trained
+from nlilab.classifier import predict
 from nlilab.errors import UserError
-from nlilab.files import sha256, write_text
+from nlilab.files import sha256, write_json, write_text
+from nlilab.reading import Reading
 from nlilab.schema import THREE_WAY
 from nlilab.trainer import out_of_fold, train
 from nlilab.training import TrainSettings
 
+NLI = Reading(tasks={"nli": list(THREE_WAY)})
 WORDS = {"entailment": "yes", "neutral": "maybe", "contradiction": "no"}
 
 
@@ -27,6 +30,7 @@ def toy(count: int) -> pd.DataFrame:
             "premise": [f"sentence {'word ' * (number % 7)}" for number in range(count)],
             "hypothesis": [f"{WORDS[label]} {WORDS[label]}" for label in labels],
             "label": labels,
+            "task": "nli",
             "group": [f"g{number % 10}" for number in range(count)],
         }
     )
@@ -41,15 +45,15 @@ def settings(tiny_encoder: Path) -> TrainSettings:
 def trained(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("model")
     settings = TrainSettings(model=str(tiny_encoder), steps=60, batch_size=16, learning_rate=0.01)
-    train(toy(120), settings, 1, out)
+    train(toy(120), settings, 1, out, NLI)
     return out
 
 
 def test_training_learns_reports_its_budget_and_gives_the_same_bytes(settings: TrainSettings, tmp_path: Path) -> None:
     steps: list[float] = []
-    first = train(toy(120), settings, 1, tmp_path / "a", report=lambda done, total: steps.append(done / total))
-    second = train(toy(120), settings, 1, tmp_path / "b")
-    third = train(toy(120), settings, 2, tmp_path / "c")
+    first = train(toy(120), settings, 1, tmp_path / "a", NLI, report=lambda done, total: steps.append(done / total))
+    second = train(toy(120), settings, 1, tmp_path / "b", NLI)
+    third = train(toy(120), settings, 2, tmp_path / "c", NLI)
     assert steps[-1] == 1 and len(steps) == 60
     assert (first.steps, first.examples, first.epochs) == (60, 120, 8.0)
     assert first.losses == second.losses != third.losses
@@ -64,8 +68,8 @@ def test_training_learns_reports_its_budget_and_gives_the_same_bytes(settings: T
 
 def test_two_step_training_goes_on_from_the_first_model(settings: TrainSettings, trained: Path, tmp_path: Path) -> None:
     one = settings.model_copy(update={"steps": 1})
-    fresh = train(toy(120), one, 1, tmp_path / "fresh")
-    further = train(toy(120), one, 1, tmp_path / "further", start=trained)
+    fresh = train(toy(120), one, 1, tmp_path / "fresh", NLI)
+    further = train(toy(120), one, 1, tmp_path / "further", NLI, start=trained)
     assert further.losses[0]["loss"] < 0.5 < fresh.losses[0]["loss"]
 
 
@@ -81,25 +85,27 @@ def test_predictions_keep_the_order_of_rows_whatever_the_batches(trained: Path) 
 def test_long_rows_are_cut_and_counted(settings: TrainSettings, tmp_path: Path) -> None:
     rows = toy(12).assign(premise="word " * 300)
     short = settings.model_copy(update={"steps": 1, "max_length": 32})
-    assert train(rows, short, 1, tmp_path / "m").truncated == 12
+    assert train(rows, short, 1, tmp_path / "m", NLI).truncated == 12
     assert predict(tmp_path / "m", rows, 4, 32).shape == (12, 3)
 
 
 def test_out_of_fold_never_sees_its_own_group(settings: TrainSettings) -> None:
-    found = out_of_fold(toy(90), settings.model_copy(update={"steps": 40}), 2, 0)
+    found = out_of_fold(toy(90), settings.model_copy(update={"steps": 40}), 2, 0, NLI)
     assert (np.array(THREE_WAY)[found.argmax(axis=1)] == toy(90)["label"]).mean() > 0.8
     # A premise that says nothing about the label: chance.
-    blind = out_of_fold(toy(90), settings.model_copy(update={"steps": 10}), 2, 0, view="premise")
+    blind = out_of_fold(
+        toy(90), settings.model_copy(update={"steps": 10}), 2, 0, NLI.model_copy(update={"view": "premise"})
+    )
     assert (np.array(THREE_WAY)[blind.argmax(axis=1)] == toy(90)["label"]).mean() < 0.6
     with pytest.raises(UserError, match="20 folds need at least as many groups, got 10"):
-        out_of_fold(toy(90), settings, 20, 0)
+        out_of_fold(toy(90), settings, 20, 0, NLI)
 
 
 def test_models_that_cannot_be_used_are_named(
     settings: TrainSettings, tiny_encoder: Path, trained: Path, tmp_path: Path
 ) -> None:
     def start(model: str) -> None:
-        train(toy(12), settings.model_copy(update={"model": model, "steps": 1}), 1, tmp_path / "out")
+        train(toy(12), settings.model_copy(update={"model": model, "steps": 1}), 1, tmp_path / "out", NLI)
 
     with pytest.raises(UserError, match="cannot load the model no/such-model"):
         start("no/such-model")
@@ -113,7 +119,11 @@ def test_models_that_cannot_be_used_are_named(
         start(str(without))
     headless = tmp_path / "headless"
     shutil.copytree(tiny_encoder, headless)
-    with pytest.raises(UserError, match="has no trained classification head"):
+    write_json(headless / "reading.json", NLI.model_dump())
+    with pytest.raises(UserError, match=r"headless has no trained head \(it lacks head.json\)"):
+        load_trained(headless)
+    write_json(headless / "head.json", {"head": "classifier"})
+    with pytest.raises(UserError, match=r"has no trained classification head \(lacks classifier"):
         load_trained(headless)
     speech = tmp_path / "speech"
     shutil.copytree(tiny_encoder, speech)

@@ -9,7 +9,7 @@ import pytest
 from nlilab.compare import CompareSettings, Suite, compare, suite_from_rows
 from nlilab.errors import UserError
 from nlilab.schema import THREE_WAY
-from nlilab.suites import guard, guard_message, slices
+from nlilab.suites import Answers, guard, guard_message, slices
 
 SETTINGS = CompareSettings(bootstrap=1000)
 
@@ -92,10 +92,10 @@ def test_rows_become_a_suite_by_model_and_seed() -> None:
     assert toy.slices["negation"].tolist() == [True, False]
 
 
-def predictions(gold: list[str], skill: float, seed: int) -> np.ndarray:
+def predictions(gold: list[str], skill: float, seed: int) -> Answers:
     random = np.random.default_rng(seed)
     said = [label if random.random() < skill else random.choice(THREE_WAY) for label in gold]
-    return np.eye(3)[[THREE_WAY.index(label) for label in said]] * 0.8 + 0.1
+    return Answers(np.eye(3)[[THREE_WAY.index(label) for label in said]] * 0.8 + 0.1, THREE_WAY)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(THREE_WAY)))
@@ -114,8 +114,8 @@ def test_the_guard_is_indifferent_to_a_model_of_one_answer_and_to_chance() -> No
     gold = ["entailment"] * 500 + ["neutral"] * 60 + ["contradiction"] * 40
     always = np.tile([0.8, 0.1, 0.1], (600, 1))
     chance = np.random.default_rng(5).dirichlet([1, 1, 1], 600)
-    assert guard(pd.DataFrame({"label": gold}), {"always": always})["z"] < 4
-    assert guard(pd.DataFrame({"label": gold}), {"chance": chance})["z"] < 4
+    assert guard(pd.DataFrame({"label": gold}), {"always": Answers(always, THREE_WAY)})["z"] < 4
+    assert guard(pd.DataFrame({"label": gold}), {"chance": Answers(chance, THREE_WAY)})["z"] < 4
 
 
 def test_slices_match_words_and_name_the_side() -> None:

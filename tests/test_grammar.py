@@ -229,7 +229,7 @@ def test_samples_differ_and_repeat() -> None:
 def test_contexts_and_seeds() -> None:
     many, seeds = ask(request(step="contexts", n="99"), request(step="seeds", context="an office", n="5", offset="3"))
     assert isinstance(many, Response) and json.loads(many.text) == {"contexts": contexts()}
-    assert isinstance(seeds, Response) and json.loads(seeds.text) == {"premises": premises("an office", 8)[3:]}
+    assert isinstance(seeds, Response) and json.loads(seeds.text) == {"seeds": premises("an office", 8)[3:]}
     assert (many.model, many.finish) == ("grammar-1", Finish.STOP)
 
 

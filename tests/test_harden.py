@@ -16,17 +16,19 @@ from nlilab.errors import UserError
 from nlilab.files import read_json, read_table, write_json, write_table
 from nlilab.harden import hardening_rows
 from nlilab.judging import REFUSED
+from nlilab.reading import Reading
 from nlilab.recipes import FreeLb
 from nlilab.robustness import Attacked, facts, gallery, scored
 from nlilab.schema import THREE_WAY
 from nlilab.stages import attack as attack_stage
 from nlilab.stages import harden as harden_stage
 from nlilab.stages import pick as pick_stage
-from nlilab.suites import slices
+from nlilab.suites import Answers, slices
 from nlilab.trainer import train
 from nlilab.training import TrainSettings
 
 ROOT = Path(__file__).parent.parent
+NLI = Reading(tasks={"nli": list(THREE_WAY)})
 SETTINGS = CompareSettings(bootstrap=2000)
 
 
@@ -38,6 +40,7 @@ def pairs(count: int, mark: str = "") -> pd.DataFrame:
             "premise": [f"A man walks {'slowly ' * (number % 4)}home." for number in range(count)],
             "hypothesis": [f"{label} {mark}" for label in labels],
             "label": labels,
+            "task": "nli",
         }
     )
 
@@ -79,10 +82,10 @@ def still(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_freelb_without_ascent_is_plain_training_and_with_it_raises_the_loss(still: Path, tmp_path: Path) -> None:
     settings = TrainSettings(model=str(still), steps=6, batch_size=8, learning_rate=0.005, precision="fp32")
     none = FreeLb(paper="", method="freelb", ascents=1, start=0.0, step_size=0.1, limit=1.0)
-    plain = train(pairs(48), settings, 1, tmp_path / "plain")
-    idle = train(pairs(48), settings, 1, tmp_path / "idle", adversary=none)
-    up = train(pairs(48), settings, 1, tmp_path / "up", adversary=none.model_copy(update={"ascents": 3}))
-    again = train(pairs(48), settings, 1, tmp_path / "again", adversary=none.model_copy(update={"ascents": 3}))
+    plain = train(pairs(48), settings, 1, tmp_path / "plain", NLI)
+    idle = train(pairs(48), settings, 1, tmp_path / "idle", NLI, adversary=none)
+    up = train(pairs(48), settings, 1, tmp_path / "up", NLI, adversary=none.model_copy(update={"ascents": 3}))
+    again = train(pairs(48), settings, 1, tmp_path / "again", NLI, adversary=none.model_copy(update={"ascents": 3}))
     assert idle.losses == plain.losses and up.losses == again.losses
     weights = [load_file(tmp_path / name / "model.safetensors") for name in ("plain", "idle", "up")]
     assert all(np.allclose(weights[0][name], weights[1][name], atol=1e-6) for name in weights[0])
@@ -138,8 +141,8 @@ def test_a_contaminated_pair_gets_no_verdict() -> None:
     assert record["verdict"] == "inconclusive" and record["reason"].startswith("contaminated")
 
 
-def answers(*labels: str) -> np.ndarray:
-    return np.eye(3)[[THREE_WAY.index(label) for label in labels]] * 0.7 + 0.1
+def answers(*labels: str) -> Answers:
+    return Answers(np.eye(3)[[THREE_WAY.index(label) for label in labels]] * 0.7 + 0.1, THREE_WAY)
 
 
 E, N, C = THREE_WAY
@@ -200,19 +203,21 @@ def test_the_published_protocol_takes_rows_of_the_suites(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     write_table(tmp_path / "arm.parquet", pairs(30))
     write_table(tmp_path / "suites/held-out.parquet", pairs(30, "-suite"))
+    write_json(tmp_path / "arm.json", NLI.model_dump())
+    files = [tmp_path / name for name in ("arm.parquet", "arm.json", "suites", "out.parquet")]
     taken = {}
     for protocol in ("clean", "as_published"):
         params["attack"] |= {"protocol": protocol, "n_per_class": 4}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-        pick_stage.main(tmp_path / "arm.parquet", tmp_path / "suites", tmp_path / "out.parquet")
+        pick_stage.main(*files)
         taken[protocol] = read_table(tmp_path / "out.parquet")
         assert taken[protocol]["label"].value_counts().tolist() == [4, 4, 4]
     assert not taken["clean"]["id"].str.startswith("held-out/").any()
     assert taken["as_published"]["id"].str.startswith("held-out/").all()
     two_way = pairs(10).assign(label=["entailment", "non-entailment"] * 5)
     write_table(tmp_path / "suites/held-out.parquet", two_way)
-    with pytest.raises(UserError, match="three-way suites"):
-        pick_stage.main(tmp_path / "arm.parquet", tmp_path / "suites", tmp_path / "out.parquet")
+    with pytest.raises(UserError, match="suites with the arm's labels"):
+        pick_stage.main(*files)
 
 
 @pytest.mark.parametrize("judged_by", ["none", "server"])
@@ -236,7 +241,7 @@ def test_what_the_judge_refuses_is_dropped_with_its_reason(
     server.answer = lambda prompt: '{"explanation": "so it is", "label": "entailment"}'
     settings = TrainSettings(model=str(tiny_encoder), steps=2, learning_rate=0.001)
     for model in ("victim", "judge"):
-        train(pairs(12), settings, 1, tmp_path / model / "1")
+        train(pairs(12), settings, 1, tmp_path / model / "1", NLI)
     write_table(tmp_path / "rows.parquet", pairs(12))
     attack_stage.main(
         "gradient-mask", *(tmp_path / name for name in ("rows.parquet", "victim", "judge", "out", "lost", "facts"))
@@ -269,12 +274,14 @@ def test_hardening_goes_on_or_begins_anew(
     params["train"] |= {"model": str(tiny_encoder), "steps": 2, "batch_size": 8}
     params["harden"] |= {"how": how, "steps": 3}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    train(pairs(12), TrainSettings(model=str(tiny_encoder), steps=2, learning_rate=0.001), 1, tmp_path / "start")
+    train(pairs(12), TrainSettings(model=str(tiny_encoder), steps=2, learning_rate=0.001), 1, tmp_path / "start", NLI)
     write_json(tmp_path / "start.json", {"total_steps": 2})
     write_table(tmp_path / "clean.parquet", pairs(12))
     write_table(tmp_path / "made.parquet", pairs(6, "~mask"))
     files = (tmp_path / name for name in ("start", "start.json", "out", "metrics/corrected-1.json"))
-    harden_stage.main("gradient-mask", tmp_path / "clean.parquet", tmp_path / "made.parquet", 1, *files)
+    write_json(tmp_path / "arm.json", NLI.model_dump())
+    tables = (tmp_path / "clean.parquet", tmp_path / "arm.json", tmp_path / "made.parquet")
+    harden_stage.main("gradient-mask", *tables, 1, *files)
     said = read_json(tmp_path / "metrics/corrected-1.json")
     assert said["total_steps"] == total and (said["rows"], said["adversarial_rows"]) == (12, 6)
     assert load_file(tmp_path / "out/model.safetensors")

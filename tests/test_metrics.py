@@ -41,17 +41,17 @@ def test_hans_cells_reproduce_the_published_bert_scores(real_data: Path) -> None
 
 def test_two_way_suites_collapse_after_the_argmax() -> None:
     split = np.array([[0.40, 0.35, 0.25], [0.2, 0.5, 0.3]])  # P(not entailed) of the first row is 0.6
-    assert metrics.argmax_then_map(split, TWO_WAY).tolist() == ["entailment", "non-entailment"]
-    assert metrics.prob_sum(split, TWO_WAY)[0].tolist() == pytest.approx([0.4, 0.6])
-    assert metrics.argmax_then_map(split, THREE_WAY).tolist() == ["entailment", "neutral"]
+    assert metrics.argmax_then_map(split, THREE_WAY, TWO_WAY).tolist() == ["entailment", "non-entailment"]
+    assert metrics.prob_sum(split, THREE_WAY, TWO_WAY)[0].tolist() == pytest.approx([0.4, 0.6])
+    assert metrics.argmax_then_map(split, THREE_WAY, THREE_WAY).tolist() == ["entailment", "neutral"]
 
 
 def test_evaluate_agrees_with_scikit_learn() -> None:
     random = np.random.default_rng(0)
     gold = random.choice(THREE_WAY, 200)
     probabilities = random.dirichlet([1, 1, 1], 200)
-    found = metrics.evaluate(gold, probabilities, THREE_WAY)
-    predicted = metrics.argmax_then_map(probabilities, THREE_WAY)
+    found = metrics.evaluate(gold, probabilities, THREE_WAY, THREE_WAY)
+    predicted = metrics.argmax_then_map(probabilities, THREE_WAY, THREE_WAY)
     assert found["macro_f1"] == pytest.approx(f1_score(gold, predicted, labels=THREE_WAY, average="macro"))
     order = [sorted(THREE_WAY).index(label) for label in THREE_WAY]
     alphabetical = np.empty_like(probabilities)

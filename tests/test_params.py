@@ -48,17 +48,17 @@ def test_the_shipped_parameters_are_sound_and_short(project: Path, capsys: pytes
         ("trian", {}, "unknown parameter 'trian' .did you mean 'train'?"),
         ("train/lerning_rate", 1, "train.lerning_rate: unknown parameter .did you mean 'learning_rate'?"),
         ("train/learning_rate", "fast", "train.learning_rate: got 'fast', input should be a valid number"),
-        ("train/steps", 0, "train.steps: got 0, input should be greater than or equal to 1"),
-        ("train/precision", "fp8", "train.precision: got 'fp8', input should be 'auto', 'fp32' or 'bf16'"),
+        ("train/steps", -1, "train.steps: got -1, input should be greater than or equal to"),
+        ("train/precision", "fp8", "train.precision: got 'fp8', input should be 'auto', 'fp32', 'bf16' or 'fp16'"),
         ("plan/generator", "gramar", "unknown generator 'gramar'.*did you mean 'grammar'"),
-        ("generators", ["nobody"], "unknown generator 'nobody'|neither in generators nor"),
+        ("generators", ["nobody"], "unknown generator 'nobody'|neither task/generator nor"),
         ("correct/judge", "nobody", "unknown generator 'nobody'"),
         ("suites", ["handwriten"], "unknown dataset 'handwriten'.*did you mean 'handwritten'"),
         ("datasets", ["snli"], "unknown dataset 'snli'"),
-        ("task", "nlo", "unknown task 'nlo'.*did you mean 'nli'"),
+        ("tasks", ["nlo"], "unknown task 'nlo'.*did you mean 'nli'"),
         ("mixtures/raw", {"sources": {}}, "mixtures.raw.sources: got {}, dictionary should have at least 1 item"),
-        ("mixtures/raw/sources", {"grammar": -3}, "mixtures.raw.sources.grammar"),
-        ("mixtures/raw/sources", {"snli": 30}, "mixtures.raw.sources: 'snli' is neither in generators nor in datasets"),
+        ("mixtures/raw/sources", {"nli/grammar": -3}, "mixtures.raw.sources.nli/grammar"),
+        ("mixtures/raw/sources", {"snli": 30}, "mixtures.raw.sources: 'snli' is neither task/generator nor a dataset"),
         ("arms", ["raw", "corrected", "shuffled", "extra"], "arm 'extra' has no entry in mixtures"),
         ("arms", [], "arms: got .., list should have at least 1 item"),
         ("models", ["raw", "rawer"], "models: nothing makes 'rawer'.*did you mean 'raw'"),
@@ -76,7 +76,7 @@ def test_each_mistake_is_one_line_with_its_remedy(project: Path, path: str, valu
 
 
 def test_broken_yaml_is_named_with_its_line(project: Path) -> None:
-    (project / "params.yaml").write_text("task: nli\n  bad: [1\n")
+    (project / "params.yaml").write_text("tasks: nli\n  bad: [1\n")
     with pytest.raises(UserError, match=r"params\.yaml:2: not valid YAML"):
         cli.check()
 
@@ -95,6 +95,7 @@ def test_every_section_has_a_model_and_every_model_a_section() -> None:
 @pytest.mark.parametrize("preset", sorted(path.stem for path in (ROOT / "presets").glob("*.yaml")))
 def test_presets_expand_to_flags_and_leave_sound_parameters(project: Path, preset: str) -> None:
     from dvc.utils.hydra import apply_overrides
+    from dvc.utils.serialize import load_yaml
 
     printed = CliRunner().invoke(cli.app, ["preset", preset]).stdout.split()
     flags = [word for word in printed if word != "-S"]
@@ -104,9 +105,22 @@ def test_presets_expand_to_flags_and_leave_sound_parameters(project: Path, prese
         by_file.setdefault(file, []).append(override)
     for file, overrides in by_file.items():
         apply_overrides(project / file, overrides)
+        load_yaml(str(project / file))  # DVC's own parser is stricter than ours
     cli.check()
 
 
 def test_unknown_presets_name_the_known(project: Path) -> None:
     with pytest.raises(UserError, match=r"unknown preset 'real-nil'.*did you mean 'real-nli'"):
         cli.preset("real-nil")
+
+
+def test_what_names_the_task_stands_once_for_every_task() -> None:
+    value = {"arms": ["{task}-og", "all"], "mixtures": {"{task}-og": {"sources": {"{task}/g": 3}}, "b-og": {"x": 1}}}
+    value["mixtures"]["all"] = {"sources": {"{task}/g": 4}}  # type: ignore[index]
+    found = cli._for_each_task(value, ["a", "b"])
+    assert found["arms"] == ["a-og", "b-og", "all"]
+    assert found["mixtures"] == {
+        "a-og": {"sources": {"a/g": 3}},
+        "b-og": {"x": 1},
+        "all": {"sources": {"a/g": 4, "b/g": 4}},
+    }

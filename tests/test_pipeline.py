@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 LIGHT = {
+    "tasks": ["nli"],
     "generators": ["grammar"],
     "suites": ["tiny", "tiny-heuristics"],
     "arms": ["raw", "corrected"],
@@ -30,10 +31,10 @@ LIGHT = {
     "harden": {"arms": ["corrected"], "against": ["gradient-mask"], "how": "continue", "steps": 2, "ratio": 1.0},
     "models": ["raw", "corrected", "raw-then-corrected", "corrected-vs-gradient-mask"],
     "seeds": [1],
-    "plan": {"generator": "grammar", "contexts": 2, "premises_per_context": 10},
+    "plan": {"generator": "grammar", "contexts": 2, "seeds_per_context": 10},
     "mixtures": {
-        "raw": {"sources": {"grammar": 24}, "labels": "constrained"},
-        "corrected": {"sources": {"grammar": 24}, "labels": "corrected"},
+        "raw": {"sources": {"nli/grammar": 24}, "labels": "constrained"},
+        "corrected": {"sources": {"nli/grammar": 24}, "labels": "corrected"},
     },
     "attack": {
         "n_per_class": 5,
@@ -156,9 +157,9 @@ def test_a_finished_run_has_its_tables_and_does_nothing_twice(finished: Path) ->
 
 
 def test_rows_in_are_rows_out_and_rejects(finished: Path) -> None:
-    counts = json.loads((finished / "metrics/curate/grammar.json").read_text())
+    counts = json.loads((finished / "metrics/curate/nli/grammar.json").read_text())
     assert counts["rows_in"] == counts["rows_out"] + sum(counts["rejects"].values())
-    flips = json.loads((finished / "metrics/correct/grammar.json").read_text())
+    flips = json.loads((finished / "metrics/correct/nli/grammar.json").read_text())
     assert sum(sum(row.values()) for row in flips["matrix"].values()) == flips["rows"] == counts["rows_in"]
 
 
@@ -171,8 +172,8 @@ def test_labels_are_corrected_by_any_method(workbench: Path, tiny_encoder: Path,
 
     edit(workbench / "params.yaml", put)
     try:
-        assert ran(sh(workbench, "dvc", "repro", "correct@grammar")) == ["correct@grammar"]
-        flips = json.loads((workbench / "metrics/correct/grammar.json").read_text())
+        assert ran(sh(workbench, "dvc", "repro", "correct@nli-grammar")) == ["correct@nli-grammar"]
+        flips = json.loads((workbench / "metrics/correct/nli/grammar.json").read_text())
         assert sum(flips["verdicts"].values()) == flips["rows"] == 60
         assert (flips["verdicts"]["kept"] == 60) == (method == "none")
     finally:
@@ -211,7 +212,7 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "the judge's prompt": (_append("src/nlilab/tasks/correct.md"), {"correct", "attack"}),
     "a hypothesis prompt": (_append("src/nlilab/tasks/nli/generate/neutral.md"), {"generate"}),
     "number of contexts": (_param("plan", "contexts", value=3), {"contexts", "report"}),
-    "an arm's size": (_param("mixtures", "raw", "sources", "grammar", value=30), {"mix", "report"}),
+    "an arm's size": (_param("mixtures", "raw", "sources", "nli/grammar", value=30), {"mix", "report"}),
     "learning rate": (_param("train", "learning_rate", value=0.01), {"train", "train-second", "harden", "report"}),
     "second step's budget": (_param("two_step", "steps", value=5), {"train-second", "report"}),
     "the ratio of hardening": (_param("harden", "ratio", value=0.5), {"harden", "report"}),
@@ -261,7 +262,7 @@ def test_imports_of_every_stage_are_its_dependencies() -> None:
     packages = ("src/nlilab/llm", "src/nlilab/grammar", "src/nlilab/report")
     for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
         module = stage["cmd"].split("-m ")[1].split()[0]
-        declared = {dep for dep in stage["deps"] if dep.startswith("src/nlilab") and "/tasks/" not in dep}
+        declared = {dep for dep in stage["deps"] if dep.startswith("src/nlilab") and "/tasks" not in dep}
         imported = {
             next((package for package in packages if file.startswith(package + "/")), file) for file in closure(module)
         }
@@ -294,7 +295,7 @@ def _share(project: Path, clone: Path, url: str, *options: tuple[str, str]) -> N
     printed = sh(clone, "dvc", "repro", "--pull")
     assert ran(printed) == [], printed
     assert (clone / "models/raw/1/model.safetensors").is_file()
-    assert (clone / "data/corrected/grammar.parquet").is_file()
+    assert (clone / "data/corrected/nli/grammar.parquet").is_file()
 
 
 def test_a_clone_pulls_everything_from_a_folder_and_executes_nothing(project: Path, tmp_path: Path) -> None:
@@ -383,9 +384,9 @@ def test_a_run_killed_in_generate_buys_nothing_twice(project: Path) -> None:
         edit(project / "conf/generators.yaml", lambda entries: entries.update(slow=entry))
         edit(project / "params.yaml", lambda params: params.update(generators=["grammar", "slow"]))
         edit(project / "params.yaml", lambda params: params["llm"].update(concurrency=2))
-        _kill_dvc_when(project, "generate@slow", lambda: len(server.requests) > 20)
-        assert not (project / "data/generated/slow.parquet").exists()
-        printed = sh(project, "dvc", "repro", "generate@slow")
+        _kill_dvc_when(project, "generate@nli-slow", lambda: len(server.requests) > 20)
+        assert not (project / "data/generated/nli/slow.parquet").exists()
+        printed = sh(project, "dvc", "repro", "generate@nli-slow")
     assert "60 cells -> 60 rows" in printed
     in_flight = 2
     assert len(set(map(json.dumps, server.requests))) == 60
@@ -426,7 +427,7 @@ def test_what_was_paid_for_is_counted_recorded_and_replayed_without_a_key(projec
         told = sh(project, "nlilab", "cost", OPENAI_API_KEY=PLANTED)
         assert re.search(r"generate +paid +60 +0 +60 ", told) and re.search(r"correct +paid +120 +0 +120 ", told)
         assert server.requests == []
-        printed = sh(project, "dvc", "repro", "correct@paid", "correct@grammar", OPENAI_API_KEY=PLANTED)
+        printed = sh(project, "dvc", "repro", "correct@nli-paid", "correct@nli-grammar", OPENAI_API_KEY=PLANTED)
         bought = len(server.requests)
         assert "60 cells -> 60 rows" in printed and 0 < bought <= 180
         told = sh(project, "nlilab", "cost", OPENAI_API_KEY=PLANTED)
@@ -437,13 +438,13 @@ def test_what_was_paid_for_is_counted_recorded_and_replayed_without_a_key(projec
         assert f"{bought} answers" in sh(project, "nlilab", "record")
     recording = project / "data/recordings/paid.jsonl"
     assert len(recording.read_text().splitlines()) == bought == len(set(map(json.dumps, server.requests)))
-    sh(project, "dvc", "repro", "correct@paid", "correct@grammar")  # the recording is a dependency: replayed, unchanged
+    sh(project, "dvc", "repro", "correct@nli-paid", "correct@nli-grammar")  # the recording is a dependency: replayed
     sh(project, "git", "add", "-A")
     sh(project, "git", "commit", "-qm", "record")
     clone = _clone(project, tmp_path / "clone")
     _param("llm", "mode", value="replay")(clone)
-    sh(clone, "dvc", "repro", "correct@paid", "correct@grammar", OPENAI_API_KEY="")
-    for name in ("generated/paid", "corrected/paid", "corrected/grammar"):
+    sh(clone, "dvc", "repro", "correct@nli-paid", "correct@nli-grammar", OPENAI_API_KEY="")
+    for name in ("generated/nli/paid", "corrected/nli/paid", "corrected/nli/grammar"):
         ours, theirs = (folder / f"data/{name}.parquet" for folder in (project, clone))
         assert ours.read_bytes() == theirs.read_bytes()
     holding = [
@@ -456,7 +457,7 @@ def test_what_was_paid_for_is_counted_recorded_and_replayed_without_a_key(projec
     lines = (clone / "data/recordings/paid.jsonl").read_text().splitlines(keepends=True)
     (clone / "data/recordings/paid.jsonl").write_text("".join(lines[1:]))
     shutil.rmtree(clone / ".cache")
-    printed = sh(clone, "dvc", "repro", "correct@paid", "correct@grammar", fails=True, OPENAI_API_KEY="")
+    printed = sh(clone, "dvc", "repro", "correct@nli-paid", "correct@nli-grammar", fails=True, OPENAI_API_KEY="")
     assert "llm.mode is replay, and 1 of the requests to paid" in printed and "data/recordings/paid.jsonl" in printed
     assert "nlilab record" in printed and "Traceback" not in printed
 
@@ -472,7 +473,11 @@ def test_one_budget_holds_for_all_stages_of_a_run(project: Path) -> None:
             lives += 1
             before = len(server.requests)
             done = subprocess.run(
-                ["dvc", "repro", "correct@paid"], cwd=project, env=_environment(project), capture_output=True, text=True
+                ["dvc", "repro", "correct@nli-paid"],
+                cwd=project,
+                env=_environment(project),
+                capture_output=True,
+                text=True,
             )
             assert (len(server.requests) - before) * one <= 80 * one  # generate and correct together
             if done.returncode == 0:
@@ -511,6 +516,64 @@ def test_a_removed_arm_stops_the_comparison_with_the_command_that_prunes(project
     assert set(json.loads((project / "metrics/summary.json").read_text())["accuracy"]) == {"raw"}
 
 
+def test_several_tasks_share_one_pipeline(tmp_path: Path, tiny_encoder: Path, real_superglue: Path) -> None:
+    """Two tasks, alone and together, instructed, seeing one side, untuned; each suite is read by who knows it."""
+    project = small_copy(tmp_path / "project", tiny_encoder)
+    sources = {f"{task}/grammar": 24 for task in ("rte", "boolq")}
+    mixtures = {
+        "rte-syn": {"sources": {"rte/grammar": 24}},
+        "boolq-hypothesis": {"sources": {"boolq/grammar": 24}, "view": "hypothesis"},
+        "all-syn": {"sources": sources, "instructions": True},
+        "all-untuned": {"sources": sources, "untuned": True},
+    }
+    off = {"suites": [], "recipes": [], "victims": [], "readers": []}
+
+    def several(params: dict[str, Any]) -> None:
+        params |= {"tasks": ["rte", "boolq"], "suites": ["superglue-rte", "superglue-boolq", "tiny-heuristics"]}
+        params |= {"arms": [*mixtures], "models": [*mixtures], "mixtures": mixtures, "two_step": {}, "harden": {}}
+        params["attack"] |= off
+        params["compare"]["bootstrap"] = 2000
+
+    def real(entries: dict[str, Any]) -> None:
+        for name, file in (("superglue-rte", "RTE"), ("superglue-boolq", "BoolQ")):
+            path = tmp_path / f"{file}.jsonl"
+            path.write_text("".join((real_superglue / path.name).read_text().splitlines(keepends=True)[:30]))
+            entries[name] |= {"path": str(path), "sha256": sha256(path), "hub": None, "file": None, "format": "jsonl"}
+
+    edit(project / "params.yaml", several)
+    edit(project / "conf/datasets.yaml", real)
+    assert "is sound" in sh(project, "nlilab", "check")
+    sh(project, "dvc", "repro")
+    accuracy = json.loads((project / "metrics/summary.json").read_text())["accuracy"]
+    known = {name: set(suites) for name, suites in accuracy.items()}
+    inference, both = {"superglue-rte", "tiny-heuristics"}, {"superglue-rte", "tiny-heuristics", "superglue-boolq"}
+    assert known == {
+        "rte-syn": inference,
+        "boolq-hypothesis": {"superglue-boolq"},
+        "all-syn": both,
+        "all-untuned": both,
+    }
+    reading = json.loads((project / "models/all-syn/1/reading.json").read_text())
+    assert list(reading["tasks"]) == ["rte", "boolq"] and set(reading["instructions"]) == {"rte", "boolq"}
+    training = json.loads((project / "metrics/training/all-untuned-1.json").read_text())
+    assert training["total_steps"] == 0
+    page = (project / "reports/report.html").read_text()
+    assert "superglue-boolq" in page and "TarGEN" in page  # a published table stands beside rte-syn
+    assert "TarGEN" in sh(project, "nlilab", "table")
+
+
+def test_a_published_experiment_runs_from_its_preset(tmp_path: Path, tiny_encoder: Path) -> None:
+    project = small_copy(tmp_path / "project", tiny_encoder)
+    flags = sh(project, "nlilab", "preset", "cwe-small").split()
+    light = ["train.steps=3", f"train.model={tiny_encoder}", "plan.contexts=2", "seeds=[1]"]
+    light += [f"mixtures.{arm}.sources={{cwe/grammar:80}}" for arm in ("cwe-syn", "cwe-untuned", "cwe-hypothesis")]
+    sh(project, "dvc", "exp", "run", *flags, *(word for flag in light for word in ("-S", flag)))
+    summary = json.loads((project / "metrics/summary.json").read_text())
+    assert set(summary["accuracy"]) == {"cwe-untuned", "cwe-hypothesis", "cwe-syn"}
+    table = sh(project, "nlilab", "table")
+    assert "cwe-untuned" in table and "98.1" in table  # the published precision, beside ours
+
+
 def test_a_suite_with_permuted_labels_stops_the_run(finished: Path, tmp_path: Path, real_data: Path) -> None:
     """Predictions of a model that knows the task (here: gold with errors), on a suite whose labels were rotated."""
     import numpy as np
@@ -535,7 +598,7 @@ def test_a_suite_with_permuted_labels_stops_the_run(finished: Path, tmp_path: Pa
     for suite, fails in ((rows, False), (rotated, True)):
         write_table(tmp_path / "suites/snli.parquet", pd.DataFrame(suite))
         write_table(tmp_path / "predictions/raw.parquet", table)
-        write_json(tmp_path / "cards/snli.json", {"adversarial": False})
+        write_json(tmp_path / "cards/snli.json", {"adversarial": False, "metric": "accuracy"})
         printed = sh(
             tmp_path,
             *(sys.executable, "-m", "nlilab.stages.score", "predictions", "suites", "cards", "attacked", "read"),

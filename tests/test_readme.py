@@ -10,7 +10,10 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 # Folders that the tree names as a whole.
+TASKS = ("axg", "boolq", "cb", "copa", "cwe", "gnli", "multirc", "record", "rte", "wic", "wsc")  # nli stands in full
 WHOLE = (
+    *(f"src/nlilab/tasks/{task}" for task in TASKS),
+    "src/nlilab/tasks/strategies",
     "src/nlilab/grammar",
     "src/nlilab/report",
     ".dvc",

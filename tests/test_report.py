@@ -19,10 +19,13 @@ from nlilab.report.facts import Facts, load
 from nlilab.report.gallery import marked, marked_markdown
 from nlilab.report.hardening import findings
 from nlilab.report.markdown import markdown
+from nlilab.report.measured import Measured
 from nlilab.report.page import page
-from nlilab.report.pairs import between, pairs_of
+from nlilab.report.pairs import between, ordered, pairs_of
+from nlilab.report.published import documents
+from nlilab.report.published_tables import Shown, shown
 from nlilab.report.rows import plot_rows
-from nlilab.report.words import points, sentence
+from nlilab.report.words import limits, points, sentence
 from nlilab.schema import THREE_WAY, TWO_WAY
 from nlilab.stages.report import main
 
@@ -41,19 +44,22 @@ def lay(
     samples: int = 1000,
     victims: dict[str, float] | None = None,
     protocol: str = "clean",
+    tasks: dict[str, str] | None = None,
 ) -> Path:
     """Write params.yaml and metrics/ of a run whose models have these true accuracies; `hans*` suites have cells.
 
-    `victims`: accuracy under attack on the first suite by gradient-mask; random-mask takes half as much.
+    `victims`: accuracy under attack on the first suite by gradient-mask; random-mask takes half as much. `tasks`:
+    suite -> task, where it is not nli; then a model (task-..., or all-...) reads the suites of its own task.
     """
     random = np.random.default_rng(0)
     runs = list(range(1, seeds + 1))
-    built, scores = [], {}
+    built, scores, known = [], {}, tasks or {}
     for name in suites:
-        suite, scores[name] = _suite(name, models, runs, random, text)
+        task = known.get(name, "nli")
+        readers = {model: value for model, value in models.items() if not tasks or model.startswith((task, "all"))}
+        suite, scores[name] = _suite(name, readers, runs, random, text, task)
         built.append(suite)
-        scheme = TWO_WAY if name.startswith("hans") else THREE_WAY
-        _card(folder / "metrics" / "suites" / f"{name}.json", suite.gold, scheme, text)
+        _card(folder / "metrics" / "suites" / f"{name}.json", suite.gold, _scheme(name, task), text, task)
     steps = {model: 60 * (1 + ("-then-" in model)) for model in models}
     settings = CompareSettings(bootstrap=samples)
     under, attack = _attacks(folder, models, victims or {}, suites[0], runs, random, text, protocol)
@@ -68,7 +74,10 @@ def lay(
     write_json(folder / "metrics" / "comparison.json", found)
     write_json(folder / "metrics" / "scores.json", scores)
     arms = [model for model in models if "-then-" not in model and "-vs-" not in model]
-    sources = [*generators, *datasets]
+    written = [
+        f"{task}/{name}" for task in dict.fromkeys(known.get(suite, "nli") for suite in suites) for name in generators
+    ]
+    sources = [*written, *datasets]
     for arm in arms:
         write_json(folder / "metrics" / "arms" / f"{arm}.json", _certificate(sources))
     for name in datasets:
@@ -77,13 +86,13 @@ def lay(
         rejects = {"exact_duplicate": 3, text: 7}
         curation = {"rows_in": 100, "rows_out": 90, "rejects": rejects, "splits": {"train": 81, "dev": 9}}
         write_json(folder / "metrics" / "curate" / f"{name}.json", curation)
-    for name in generators:
+    for name in written:
         write_json(folder / "metrics" / "correct" / f"{name}.json", _flips())
     for model in models:
         for seed in runs:
             write_json(folder / "metrics" / "training" / f"{model}-{seed}.json", _training(steps[model], random))
     params = {
-        "task": "nli",
+        "tasks": list(dict.fromkeys(known.get(suite, "nli") for suite in suites)),
         "generators": [*generators],
         "datasets": [*datasets],
         "suites": suites,
@@ -170,11 +179,27 @@ def _example(suite: str, recipe: str, victim: str, text: str) -> dict[str, Any]:
     }
 
 
+TRUE_FALSE = ("true", "false")
+SCHEMES = {"boolq": TRUE_FALSE, "record": TRUE_FALSE, "multirc": TRUE_FALSE, "rte": TWO_WAY, "axg": TWO_WAY}
+SCHEMES["cwe"] = ("vulnerable", "safe")
+METRICS = {"record": "pick-one", "axg": "parity", "multirc": "options"}
+FURTHER = {
+    "record": {"questions": 150, "em": 0.5, "f1": 0.55},
+    "multirc": {"questions": 150, "f1a": 0.61, "f1m": 0.6, "em": 0.2},
+    "axg": {"pairs": 300, "gender_parity": 0.9},
+}
+
+
+def _scheme(suite: str, task: str) -> tuple[str, ...]:
+    return TWO_WAY if suite.startswith("hans") else SCHEMES.get(task, THREE_WAY)
+
+
 def _suite(
-    name: str, models: dict[str, float], runs: list[int], random: np.random.Generator, text: str
+    name: str, models: dict[str, float], runs: list[int], random: np.random.Generator, text: str, task: str = "nli"
 ) -> tuple[Suite, dict[str, Any]]:
     two = name.startswith("hans")
-    scheme = TWO_WAY if two else THREE_WAY
+    scheme = _scheme(name, task)
+    labels = THREE_WAY if two else scheme
     count = 600
     gold = np.array(scheme)[np.arange(count) % len(scheme)]
     cell = (
@@ -188,12 +213,13 @@ def _suite(
         scored[model] = {}
         for seed, row in zip(runs, right, strict=True):
             # The gold label's share where right; another's where wrong: two-way gold is read as entailment or not.
-            index = np.array([THREE_WAY.index(label) if label in THREE_WAY else 1 for label in gold])
-            shares = np.full((count, 3), 0.2)
-            shares[np.arange(count), np.where(row, index, (index + (1 + (index == 1) * two)) % 3)] = 0.6
-            one = evaluate(gold, shares, scheme)
+            index = np.array([labels.index(label) if label in labels else 1 for label in gold])
+            shares = np.full((count, len(labels)), 0.2)
+            shares[np.arange(count), np.where(row, index, (index + (1 + (index == 1) * two)) % len(labels))] = 0.6
+            one = evaluate(gold, shares, labels, scheme)
             part = slice(0, count // 4)
-            one["slices"] = {"negation": evaluate(gold[part], shares[part], scheme)}
+            one["slices"] = {"negation": evaluate(gold[part], shares[part], labels, scheme)}
+            one |= FURTHER.get(task, {}) | ({"rouge_l": 0.6 + seed / 100} if task == "record" else {})
             if two:
                 one["cells"] = cells_of(gold, row, cell)
                 one["subcases"] = {f"subcase {number}": float(row[number::10].mean()) for number in range(10)}
@@ -207,13 +233,14 @@ def _suite(
         correct=correct,
     )
     guard = {"declared": 0.4, "permuted": 0.5, "mapping": {"entailment": text, "neutral": "neutral"}, "z": 5.0}
-    return suite, {"models": scored, "guard": {**guard, "warned": two}}
+    majority = None if METRICS.get(task) == "pick-one" else 1 / len(scheme)
+    return suite, {"models": scored, "guard": {**guard, "warned": two}, "majority": majority}
 
 
-def _card(path: Path, gold: Any, scheme: tuple[str, ...], text: str) -> None:
+def _card(path: Path, gold: Any, scheme: tuple[str, ...], text: str, task: str = "nli") -> None:
     labels = {label: int((gold == label).sum()) for label in scheme}
-    card = {"rows": len(gold), "groups": 9, "licence": text, "source": text, "adversarial": False, "labels": labels}
-    write_json(path, card)
+    card = {"rows": len(gold), "groups": 150, "licence": text, "source": text, "adversarial": False, "labels": labels}
+    write_json(path, card | {"task": task, "metric": METRICS.get(task, "accuracy")})
 
 
 def _certificate(sources: list[str]) -> dict[str, Any]:
@@ -225,6 +252,9 @@ def _certificate(sources: list[str]) -> dict[str, Any]:
         "sources": dict.fromkeys(sources, 30),
         "label_kind": "corrected",
         "shuffled": False,
+        "view": "pair",
+        "instructions": False,
+        "tasks": {"nli": 30},
         "balanced": True,
         "premises": 12,
         "hypothesis_words": words,
@@ -269,6 +299,18 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+TASKS = {"rte-test": "rte", "record-test": "record", "rte-held-out": "rte", "cwe-test": "cwe"}
+BY_TASK = {"rte-og": 0.6, "rte-syn": 0.8, "record-syn": 0.5, "cwe-untuned": 0.5, "all-syn": 0.7}
+
+
+@pytest.fixture
+def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of three tasks in which all models but one read the suites of their own task alone."""
+    monkeypatch.chdir(tmp_path)
+    lay(tmp_path, BY_TASK, list(TASKS), tasks=TASKS)
+    return tmp_path
+
+
 class Outline(HTMLParser):
     """Tags that were opened, all text, and everything that would make a browser fetch."""
 
@@ -291,7 +333,7 @@ class Outline(HTMLParser):
 
 def test_verdicts_are_sentences_about_the_later_model(run: Path) -> None:
     facts = load(Path("metrics"))
-    found = sentence(facts.matchups()[0], facts.confidence)
+    found = sentence(facts.matchups()[0], facts.confidence, 2)
     assert re.fullmatch(
         r"corrected beats raw on plain \(\+\d+\.\d points, 95 % interval \d+\.\d to \d+\.\d\), "
         r"hans \(\+\d+\.\d points, 95 % interval \d+\.\d to \d+\.\d\)\.",
@@ -311,10 +353,10 @@ def test_inconclusive_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     facts = load(lay(tmp_path, {"raw": 0.6, "corrected": 0.6}, ["plain"]))
     assert re.fullmatch(
         r"corrected against raw: inconclusive on plain \([+−±]\d\.\d, needs at least \d+\.\d to be seen\)\.",
-        sentence(facts.matchups()[0], 0.95),
+        sentence(facts.matchups()[0], 0.95, 1),
     )
     single = load(lay(tmp_path, {"raw": 0.5, "corrected": 0.9}, ["plain"], seeds=1))
-    assert ", one seed)." in sentence(single.matchups()[0], 0.95)
+    assert ", one seed)." in sentence(single.matchups()[0], 0.95, 1)
     assert "no verdict is given" in page(single)
 
 
@@ -376,7 +418,7 @@ def test_an_older_comparison_is_refused(run: Path) -> None:
 def test_many_suites_are_counted_and_few_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     facts = load(lay(tmp_path, {"raw": 0.5, "corrected": 0.8}, ["s1", "s2", "s3", "s4"]))
-    found = sentence(facts.matchups()[0], 0.95)
+    found = sentence(facts.matchups()[0], 0.95, 4)
     assert re.fullmatch(r"corrected beats raw on all 4 suites \(\+\d\d\.\d to \+\d\d\.\d points\)\.", found)
 
 
@@ -568,3 +610,228 @@ def test_hardening_that_nothing_attacks_and_no_rows_were_made_for(
     html = Path("reports/report.html").read_text(encoding="utf-8")
     assert 'id="attack"' not in html
     assert "of them adversarial" in html
+
+
+def test_models_are_absent_where_they_do_not_read_the_task(several: Path) -> None:
+    facts = load(Path("metrics"))
+    assert facts.tasks == {"rte": ["rte-test", "rte-held-out"], "record": ["record-test"], "cwe": ["cwe-test"]}
+    assert facts.readers("rte-held-out") == ["rte-og", "rte-syn", "all-syn"]
+    html = page(facts)
+    one = next(line for line in html.splitlines() if line.startswith('<tr><th scope="row">rte-og</th>'))
+    assert re.findall(r"<td[^>]*>(?:<b>)?(–|\d\d)", one)[2:] == ["–", "–"]
+    most = next(line for line in html.splitlines() if "most frequent label</th>" in line)
+    assert re.findall(r">([\d.]+|–)</td>", most) == ["50.0", "50.0", "–", "50.0"]
+    assert '<th scope="colgroup" colspan="2" class="mid">rte</th>' in html
+    assert {(row["suite"], row["model"]) for row in plot_rows(facts)["accuracy"]} == {
+        (suite, model) for suite in facts.run.suites for model in facts.readers(suite)
+    }
+    text = markdown(facts)
+    assert "| model | rte-test (rte) | rte-held-out (rte) | record-test (record) | cwe-test (cwe) |" in text
+    assert re.search(r"\| cwe-untuned \| – \| – \| – \| \d\d\.\d \(", text)
+
+
+def test_sentences_are_over_the_suites_that_both_read(several: Path, capsys: Any) -> None:
+    facts = load(Path("metrics"))
+    said = {(pairs[0].model, pairs[0].baseline): [pair.suite for pair in pairs] for pairs in facts.matchups()}
+    assert said == {
+        ("rte-syn", "rte-og"): ["rte-test", "rte-held-out"],
+        ("all-syn", "rte-og"): ["rte-test", "rte-held-out"],
+        ("all-syn", "rte-syn"): ["rte-test", "rte-held-out"],
+        ("all-syn", "record-syn"): ["record-test"],
+        ("all-syn", "cwe-untuned"): ["cwe-test"],
+    }
+    assert list(facts.matchups_by_task()) == [("rte",), ("record",), ("cwe",)]
+    print_table(Path("metrics"), Path("reports"))
+    lines = capsys.readouterr().out.splitlines()
+    assert any(re.fullmatch(r"rte-og( +\d\d\.\d \([\d.-]+\)){2} +-", line) for line in lines), lines[:12]
+
+
+def test_many_suites_of_a_few_that_both_read_are_counted_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tasks = {"s1": "rte", "s2": "rte", "s3": "rte", "s4": "rte", "s5": "boolq"}
+    facts = load(lay(tmp_path, {"rte-og": 0.5, "rte-syn": 0.9, "boolq-syn": 0.5}, list(tasks), tasks=tasks))
+    assert "rte-syn beats rte-og on all 4 suites that both read (+" in sentence(facts.matchups()[0], 0.95, 5)
+
+
+@pytest.mark.parametrize(("changed", "named"), [(["rte-og"], "rte-syn"), ([*BY_TASK, "raw-then-corrected"], "then")])
+def test_every_model_must_stand_somewhere_and_no_other(several: Path, changed: list[str], named: str) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params |= {"models": changed, "arms": [*params["arms"], "raw", "corrected"]}
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"compares the models .*{named}"):
+        load(Path("metrics"))
+
+
+def test_what_suites_measure_besides_and_who_wrote_the_data(several: Path) -> None:
+    scores = read_json(Path("metrics/scores.json"))
+    for scored in scores["cwe-test"]["models"]["cwe-untuned"].values():
+        scored["classes"]["vulnerable"] |= {"precision": 0.0, "recall": 0.0, "f1": 0.0, "predicted": 0}
+    write_json(Path("metrics/scores.json"), scores)
+    facts = load(Path("metrics"))
+    html, text = page(facts), markdown(facts)
+    assert "| record-test (record) | record-syn |" in text
+    assert "62.0 (61.0 to 63.0)" in text
+    assert "- Rouge-L: longest common sequence" in text
+    assert "gender" not in text  # no suite measures parity
+    assert "| cwe-test (cwe) | cwe-untuned | – | 0.0 | 0.0 |" in text
+    assert '<td class="name">cwe-untuned</td><td>300</td><td>0</td><td><b>–</b></td>' in html
+    assert any(limit.startswith("rte/grammar, record/grammar and cwe/grammar: written by") for limit in limits(facts))
+
+
+def test_the_positive_label_of_two_stands_first() -> None:
+    for labels in (["true", "false"], ["choice1", "choice2"], ["vulnerable", "safe"], [*THREE_WAY], [*TWO_WAY]):
+        found = ordered(dict.fromkeys(sorted([*labels, "dropped", "unjudged"]), 0))
+        assert list(found) == [*labels, "dropped", "unjudged"]
+
+
+def _beside(*models: str) -> dict[str, Shown]:
+    """The published tables that a run of these models shows, by number; each model has 50 % on its tasks' suites."""
+    tasks = ("axg", "boolq", "cb", "copa", "cwe", "record", "rte", "wic", "wsc")
+    own = {task: [name for name in models if name.startswith((task, "all-"))] for task in tasks}
+    value = {"mean": 0.5, "low": 0.4, "high": 0.6, "seeds": [0.49, 0.51]}
+    label = {"precision": 0.7, "recall": 0.3, "predicted": 9}
+    scored = {"rouge_l": 0.8, "classes": {"safe": label | {"precision": 0.1}, "vulnerable": label}}
+    seeds = {"1": scored, "2": scored}
+    measured = Measured(
+        tasks={f"{task}-test": task for task in tasks if own[task]},
+        accuracy={f"{task}-test": dict.fromkeys(names, value) for task, names in own.items()},
+        scores={f"{task}-test": {"models": dict.fromkeys(names, seeds)} for task, names in own.items()},
+        contaminated=[],
+        base="package:tiny",
+    )
+    found = shown(measured, documents(ROOT / "conf").values())
+    return {one.table.number or document.document[:10]: one for document, tables in found for one in tables}
+
+
+@pytest.mark.parametrize(
+    ("models", "numbers"),
+    [
+        ([], ""),
+        (["rte-own", "all-own", "multirc-syn", "copa-zero-shot"], ""),
+        (["rte-og"], "3 6"),
+        (["record-syn-i"], "3 6"),
+        (["cb-syn"], "3 5 6 9 10"),
+        (["all-og"], "4"),
+        (["all-raw"], "5"),
+        (["cb-terse"], "9"),
+        (["wic-half"], "10"),
+        (["wsc-claude"], "11"),
+        (["axg-zero-shot"], "12"),
+        (["rte-few-shot"], "12"),
+        (["cwe-untuned"], "Case Study"),
+    ],
+)
+def test_a_published_table_is_shown_where_a_cell_of_it_is_ours(models: list[str], numbers: str) -> None:
+    assert " ".join(_beside(*models)) == numbers
+
+
+def test_ours_stand_under_the_published_models_of_their_kind() -> None:
+    table = _beside("rte-syn", "record-syn", "all-raw", "rte-raw", "cwe-syn", "axg-zero-shot", "axg-few-shot")
+    og, syn, *_ = table["3"].groups
+    assert [line.name for line in syn] == [
+        *("Cerebras Syn", "Pythia Syn", "T5 Syn", "Flan Syn", "RoBERTa Syn"),
+        "ours: [task]-syn",
+    ]
+    assert not any(line.ours for line in og)
+    heads = [" ".join(head).strip() for head in table["3"].heads]
+    cells = dict(zip(heads, syn[-1].cells, strict=True))
+    assert cells["wic"] is None
+    assert (cells["rte"].value, cells["rte"].low) == (0.5, 0.4)
+    assert cells["record Rouge-L"].value == 0.8
+    assert table["3"].caption.endswith(
+        "Ours: package:tiny, judged on rte-test, record-test. [task] is the column's task."
+    )
+    assert [line.name for line in table["5"].groups[0]] == ["T5-3B w/o SC", "ours: all-raw", "ours: rte-raw"]
+    mean = table["6"].groups[1][-1].cells[0]
+    assert (mean.value, mean.note) == (pytest.approx(0.65), "over 2 of 8 tasks")
+    tuned = table["Case Study"].groups[1][-1]
+    assert [cell and cell.value for cell in tuned.cells] == [0.5, 0.7, 0.3]
+    assert [line.name for line in table["12"].groups[1]] == ["ZeroGEN", "ours: axg-zero-shot"]
+    assert table["12"].groups[-1][0].note == "few-shot (as Self-Instruct)"
+    every = ("axg", "boolq", "cb", "copa", "record", "rte", "wic", "wsc")
+    assert _beside(*(f"{task}-og" for task in every))["6"].groups[0][-1].cells[0].note == ""
+
+
+def test_published_numbers_are_those_of_the_documents() -> None:
+    found = documents(ROOT / "conf")
+    tables = {table.number: table for document in found.values() for table in document.tables}
+    rows = {(number, row.name): row for number, table in tables.items() for row in table.rows}
+
+    def value(number: str, name: str, column: str) -> float | None:
+        return rows[number, name].values[tables[number].columns.index(column)]
+
+    assert value("3", "Flan Syn-I", "record/rouge_l") == 0.7683
+    assert value("3", "RoBERTa Og", "wsc") == 0.8721
+    assert value("4", "Mistral-7B Syn", "copa") == 0.9343
+    assert value("5", "T5-3B w/o SC", "axg") == 0.3528
+    assert rows["6", "Cerebras Syn-I"].mean == 0.8188
+    assert value("9", "Variation 2", "cb") == 0.9327
+    assert value("10", "a quarter", "boolq") == 0.8365
+    assert value("11", "Llama-3 (70B)", "rte") == 0.9223
+    assert value("12", "ZeroGEN", "axg") == 0.1901
+    assert [value("", "tuned", column) for column in ("cwe", "cwe/precision", "cwe/recall")] == [0.99, 0.9808, None]
+    assert value("", "un-tuned", "cwe/recall") == 0.0
+    # The documents' own words: self-correction gains 5.9 points on average; Table 11's gains are +0.4 and -0.2.
+    for number, before, after, points_ in (
+        ("5", "T5-3B w/o SC", "T5-3B with SC", 5.9),
+        ("10", "all contexts", "half", -2.8),
+        ("10", "all contexts", "a quarter", -4.2),
+        ("11", "ChatGPT (current)", "Claude Sonnet", 0.4),
+        ("11", "ChatGPT (current)", "Llama-3 (70B)", -0.2),
+    ):
+        pairs = zip(rows[number, before].values, rows[number, after].values, strict=True)
+        assert 100 * np.mean([b - a for a, b in pairs]) == pytest.approx(points_, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"values": [0.5]}, "1 values for 2 columns"),
+        ({"values": [50.1, 0.5]}, "less than or equal to 1"),
+        ({"value": 0.5}, "unknown parameter"),
+        ({"mean": 0.5}, "expected values, and no mean"),
+        ({"ours": "{tsk}-syn"}, "should match pattern"),
+        ({"ours": None, "values": []}, "neither values nor ours"),
+    ],
+)
+def test_a_mistake_in_a_published_table_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    row = {"name": "a", "ours": "{task}-syn", "values": [0.5, None], **change}
+    table = {"number": "1", "title": "t", "model": "m", "columns": ["rte", "record/rouge_l"], "rows": [row]}
+    entry = {"paper": {"document": "d", "source": "s", "data": "x", "tables": [table]}}
+    (tmp_path / "published.yaml").write_text(yaml.safe_dump(entry), encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        documents(tmp_path)
+
+
+def test_published_tables_stand_in_the_page_the_markdown_and_on_the_terminal(
+    several: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = yaml.safe_load(Path("conf/published.yaml").read_text(encoding="utf-8"))
+    table = published["cwe-case-study"]["tables"][0]
+    table["title"] = table["rows"][0]["name"] = table["rows"][0]["note"] = HOSTILE
+    published["cwe-case-study"] |= {
+        "document": HOSTILE,
+        "data": HOSTILE,
+        "defects": [{"text": HOSTILE, "section": "1"}],
+    }
+    Path("conf/published.yaml").write_text(yaml.safe_dump(published), encoding="utf-8")
+    main(Path("metrics"), Path("reports"))
+    html = Path("reports/report.html").read_text(encoding="utf-8")
+    outline = Outline(html)
+    assert "Table 3: each task on its own" in outline.text
+    assert "Table 11" not in html.split('id="limits"')[0].split("Known defects")[0]
+    assert outline.text.count(HOSTILE) == 6
+    assert not outline.tags & {"script", "link", "img", "iframe"}
+    text = Path("reports/report.md").read_text(encoding="utf-8")
+    assert "<" not in text
+    assert "| T5 Og | 77.12 | 84.43 |" in text
+    assert re.search(r"\| \*\*ours: rte-og\*\* \|( \*\*–\*\* \|){3} \*\*\d\d\.\d \(", text)
+    assert "gains of 1 to 3 points lie inside it" in text
+    for columns in (40, 100):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        print_table(Path("metrics"), Path("reports"))
+        printed = capsys.readouterr().out
+        assert max(len(line.rstrip()) for line in printed.splitlines()) <= columns
+        assert "77.12" not in printed  # a column without ours
+        assert re.search(r"Cerebras Og +81\.12", printed)
+        assert "9 known defects of these published figures: see the report" in " ".join(printed.split())

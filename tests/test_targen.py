@@ -20,12 +20,14 @@ from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
 from nlilab.llm.writer import Writer
-from nlilab.mix import Mixture, Mixtures, certificate, mix
+from nlilab.mix import Mixture, Mixtures, certificate, mix, reading_of
 from nlilab.stages import correct as correct_stage
-from nlilab.targen import plan_cells, write_contexts, write_instances, write_premises
+from nlilab.strategies import asked
+from nlilab.targen import plan_cells, write_contexts, write_instances, write_seeds
 from nlilab.task import TASKS, load_task
 
 LABELS = ["entailment", "neutral", "contradiction"]
+TASKS_KNOWN = {"nli": load_task("nli")}
 
 
 def quiet(*_: object) -> None:
@@ -45,21 +47,21 @@ def writer(tmp_path: Path) -> Writer:
 def rows(writer: Writer) -> pd.DataFrame:
     """Sixty generated rows with their provenance."""
     task = load_task("nli")
-    premises = write_premises(writer, task, write_contexts(writer, task, 2), 10, quiet)
-    return write_instances(writer, task, plan_cells(task, premises, 1), 5, quiet)[0]
+    premises = write_seeds(writer, task, write_contexts(writer, task, 2), 10, quiet)
+    return write_instances(writer, asked(task, "targen"), plan_cells(task, premises, 1), 5, quiet)[0]
 
 
 def test_every_cell_of_the_balanced_plan_is_a_row_or_a_reject(writer: Writer) -> None:
     task = load_task("nli")
-    premises = write_premises(writer, task, write_contexts(writer, task, 3), 25, quiet)
+    premises = write_seeds(writer, task, write_contexts(writer, task, 3), 25, quiet)
     assert premises.groupby("context").size().tolist() == [25] * 3
     assert premises["genre"].nunique() > 1 and premises["length"].nunique() >= 1
     cells = plan_cells(task, premises, 2)
     assert cells["label"].value_counts().tolist() == [150] * 3 and cells["id"].is_unique
-    kept, rejects = write_instances(writer, task, cells, 1, quiet)
+    kept, rejects = write_instances(writer, asked(task, "targen"), cells, 1, quiet)
     assert len(kept) + int(rejects["final"].sum()) == len(cells)
     assert len(rejects) > 0 and rejects["reason"].str.len().min() > 0
-    again, later = write_instances(writer, task, cells, 4, quiet)
+    again, later = write_instances(writer, asked(task, "targen"), cells, 4, quiet)
     assert len(again) == len(cells) - int(later["final"].sum()) and len(again) > len(kept)
     assert {"generator", "model", "prompt", "request"} <= set(again.columns)
 
@@ -101,27 +103,27 @@ def test_generator_and_judge_are_asked_again_for_further_samples_of_the_same_pro
     writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = load_task("nli")
-    cells = plan_cells(task, write_premises(writer, task, write_contexts(writer, task, 2), 25, quiet), 2)
-    written, _ = write_instances(writer, task, cells, 5, quiet)
+    cells = plan_cells(task, write_seeds(writer, task, write_contexts(writer, task, 2), 25, quiet), 2)
+    written, _ = write_instances(writer, asked(task, "targen"), cells, 5, quiet)
     messy = replace(writer, generator=replace(writer.generator, parameters={"mess": 1.0}))
-    asked: list[list[Request]] = []
+    sent: list[list[Request]] = []
     really = Writer.ask
-    monkeypatch.setattr(Writer, "ask", lambda self, due, report: (asked.append(due), really(self, due, report))[1])
+    monkeypatch.setattr(Writer, "ask", lambda self, due, report: (sent.append(due), really(self, due, report))[1])
     for step, rows in ((write_instances, cells), (judge, written)):
-        asked.clear()
-        step(messy, task, rows, 3, quiet)
-        assert len(asked) == 3
-        first = {(request.messages, request.sample) for request in asked[0]}
-        for attempt, again in enumerate(asked):
+        sent.clear()
+        step(messy, asked(task, "targen") if step is write_instances else task, rows, 3, quiet)
+        assert len(sent) == 3
+        first = {(request.messages, request.sample) for request in sent[0]}
+        for attempt, again in enumerate(sent):
             assert {(request.messages, request.sample - 1000 * attempt) for request in again} <= first
 
 
 def test_the_same_plan_is_asked_of_every_generator(writer: Writer) -> None:
     task = load_task("nli")
-    premises = write_premises(writer, task, write_contexts(writer, task, 2), 5, quiet)
+    premises = write_seeds(writer, task, write_contexts(writer, task, 2), 5, quiet)
     other = Writer("other", writer.client, Generator("grammar", "grammar-2"), False)
     cells = plan_cells(task, premises, 1)
-    ids = [write_instances(who, task, cells, 5, quiet)[0]["id"].tolist() for who in (writer, other)]
+    ids = [write_instances(who, asked(task, "targen"), cells, 5, quiet)[0]["id"].tolist() for who in (writer, other)]
     assert ids[0] == ids[1] == cells["id"].tolist()
 
 
@@ -159,7 +161,8 @@ def test_the_judge_self_is_the_generator_that_wrote_the_rows(
         for name, share in accuracy.items()
     }
     classifier = {"model": "none", "steps": 1, "learning_rate": 0.1}
-    params = {"generators": [*accuracy], "suites": ["s"], "arms": ["a"], "models": ["a"], "seeds": [1]}
+    params = {"tasks": ["nli"], "generators": [*accuracy], "suites": ["s"]}
+    params |= {"arms": ["a"], "models": ["a"], "seeds": [1]}
     params["correct"] = {"method": "llm", "judge": "self", "classifier": classifier}
     for file, content in (("params.yaml", params), ("conf/generators.yaml", generators)):
         write_text(tmp_path / file, yaml.safe_dump(content))
@@ -167,7 +170,7 @@ def test_the_judge_self_is_the_generator_that_wrote_the_rows(
     sound = judge(Writer("x", Client(Store(tmp_path / "x.sqlite")), knows, False), load_task("nli"), rows, 1, quiet)
     write_table(tmp_path / "rows.parquet", rows.assign(label=sound.label))
     for name, share in accuracy.items():
-        correct_stage.main(name, Path("rows.parquet"), Path(f"{name}.parquet"), Path(f"{name}.json"))
+        correct_stage.main("nli", name, Path("rows.parquet"), Path(f"{name}.parquet"), Path(f"{name}.json"))
         assert read_json(Path(f"{name}.json"))["verdicts"]["kept"] == share * len(rows)
         assert (read_table(Path(f"{name}.parquet"))["corrected_label"] == sound.label).mean() == share
 
@@ -224,22 +227,23 @@ def test_what_cannot_be_read_says_why(text: str, reason: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        '{"premises": ["One.", "Two."]}',
+        '{"seeds": ["One.", "Two."]}',
         '["One.", "Two."]',
         "Here are two:\n1. One.\n2) Two.\n",
         '- "One."\n- Two.',
-        '```\n{"premises": ["One.", " ", "Two."]}\n```',
+        '```\n{"seeds": ["One.", " ", "Two."]}\n```',
     ],
 )
 def test_lists_are_read_however_they_are_written(text: str) -> None:
-    assert read_list(text, "premises") == ["One.", "Two."]
-    with pytest.raises(Unreadable, match="no list of premises"):
-        read_list("None.", "premises")
+    assert read_list(text, "seeds") == ["One.", "Two."]
+    with pytest.raises(Unreadable, match="no list of seeds"):
+        read_list("None.", "seeds")
 
 
 def test_prompts_hold_the_fields_and_one_meta_prompt_serves_all_tasks() -> None:
     task = load_task("nli")
-    system, user = task.generate["neutral"].messages(context="a farm", premise="A {dog} ran.")
+    cell = {"context": "a farm", "premise": "A {dog} ran.", "label": "neutral", "means": "open"}
+    system, user = task.generate["neutral"].messages(**cell)
     assert (system[0], user) == ("system", ("user", "Setting: a farm\nPremise: A {dog} ran."))
     system, user = task.correction({"premise": "P.", "hypothesis": "H."}, "neutral")
     assert system[0] == "system" and task.file.instructions.strip() in system[1]
@@ -255,7 +259,7 @@ def test_prompts_hold_the_fields_and_one_meta_prompt_serves_all_tasks() -> None:
             r"seeds\.md:2: unknown placeholder {contxt} .did",
         ),
         (lambda home: (home / "generate/neutral.md").write_text("x"), r"does not use {premise}"),
-        (lambda home: _replace(home, "seed_field: premise", "seed_field: text"), "'text' is not one of fields"),
+        (lambda home: _replace(home, "seeds: [premise]", "seeds: [text]"), "nobody writes the field 'premise'"),
         (lambda home: _replace(home, "label: neutral", "label: maybe"), "example 2 has the label 'maybe'"),
         (lambda home: _replace(home, "title:", "titel:"), "titel: unknown parameter .did you mean 'title'"),
     ],
@@ -283,6 +287,7 @@ def curated(count: int, corrected: bool = True) -> pd.DataFrame:
             "label": np.repeat(LABELS, count),
             "group": [f"g{number}" for _ in LABELS for number in range(count)],
             "split": "train",
+            "task": "nli",
         }
     )
     if corrected:
@@ -293,19 +298,20 @@ def curated(count: int, corrected: bool = True) -> pd.DataFrame:
 
 def test_arms_are_balanced_nested_and_certified() -> None:
     sources = {"a": curated(40), "b": curated(40, corrected=False).assign(id=lambda table: "b" + table["id"])}
-    small = mix("s", Mixture(sources={"a": 60, "b": 31}), sources, LABELS)
-    large = mix("l", Mixture(sources={"a": 90, "b": 31}), sources, LABELS)
+    small = mix("s", Mixture(sources={"a": 60, "b": 31}), sources, TASKS_KNOWN)
+    large = mix("l", Mixture(sources={"a": 90, "b": 31}), sources, TASKS_KNOWN)
     assert set(small["id"]) < set(large["id"])
-    found = certificate(small, Mixture(sources={"a": 60, "b": 31}), LABELS)
+    mixture = Mixture(sources={"a": 60, "b": 31})
+    found = certificate(small, mixture, reading_of(mixture, sources, TASKS_KNOWN))
     assert found["balanced"] and found["rows"] == 91 and found["sources"] == {"a": 60, "b": 31}
-    raw = mix("r", Mixture(sources={"a": 120}, labels="constrained"), sources, LABELS)
+    raw = mix("r", Mixture(sources={"a": 120}, labels="constrained"), sources, TASKS_KNOWN)
     assert sorted(raw["id"]) == sorted(sources["a"]["id"])
 
 
 def test_the_shuffled_control_keeps_rows_and_balance_but_not_the_meaning() -> None:
     sources = {"a": curated(40)}
-    straight = mix("x", Mixture(sources={"a": 90}), sources, LABELS).set_index("id")["label"]
-    shuffled = mix("x", Mixture(sources={"a": 90}, shuffle=True), sources, LABELS).set_index("id")["label"]
+    straight = mix("x", Mixture(sources={"a": 90}), sources, TASKS_KNOWN).set_index("id")["label"]
+    shuffled = mix("x", Mixture(sources={"a": 90}, shuffle=True), sources, TASKS_KNOWN).set_index("id")["label"]
     assert shuffled.value_counts().to_dict() == straight.value_counts().to_dict()
     agree = (shuffled.sort_index() == straight.sort_index()).mean()
     assert 0.15 < agree < 0.55
@@ -315,13 +321,15 @@ def test_an_arm_that_asks_too_much_says_what_there_is() -> None:
     with pytest.raises(
         UserError, match=r"asks 120 rows of a .40 for each label., which has 38 entailment.*at most 114"
     ):
-        mix("x", Mixture(sources={"a": 120}), {"a": curated(40)}, LABELS)
+        mix("x", Mixture(sources={"a": 120}), {"a": curated(40)}, TASKS_KNOWN)
 
 
 def test_an_arm_draws_only_on_what_takes_part() -> None:
     mixtures = Mixtures({"a": Mixture(sources={"claude": 30, "gramar": 30})})
     mixtures.check_sources("a", ["claude", "gramar"])
-    with pytest.raises(UserError, match=r"mixtures\.a\.sources: 'gramar' is neither .*did you mean 'grammar'.*now: cl"):
+    with pytest.raises(
+        UserError, match=r"mixtures\.a\.sources: 'gramar' is neither .*did you mean 'grammar'.*there are"
+    ):
         mixtures.check_sources("a", ["claude", "grammar"])
     with pytest.raises(UserError, match="arm 'b' has no entry in mixtures"):
         mixtures.check_sources("b", [])
@@ -336,4 +344,47 @@ def test_the_meta_prompt_is_json_free_of_stray_placeholders() -> None:
 
 def test_half_an_emoji_that_json_hides_does_not_reach_a_table() -> None:
     assert read_fields('{"hypothesis": "So: \\ud83d"}', ["hypothesis"]) == {"hypothesis": "So: ?"}
-    assert read_list('{"premises": ["\\ud83d one"]}', "premises") == ["? one"]
+    assert read_list('{"seeds": ["\\ud83d one"]}', "seeds") == ["? one"]
+
+
+def of_task(task: str, labels: list[str], count: int, **columns: object) -> pd.DataFrame:
+    """Curated rows of a task, `count` of each label."""
+    rows = pd.DataFrame({"id": [f"{task}-{label}-{number}" for label in labels for number in range(count)]})
+    rows = rows.assign(premise="A dog ran.", hypothesis="It ran.", label=np.repeat(labels, count), task=task)
+    return rows.assign(group=rows["id"], split="train", **columns)
+
+
+def test_a_multi_task_arm_weighs_its_tasks_equally_and_reads_all_their_labels() -> None:
+    tasks = {name: load_task(name) for name in ("rte", "copa")}
+    sources = {
+        "rte/g": of_task("rte", ["entailment", "non-entailment"], 30),
+        "copa/g": of_task("copa", ["choice1", "choice2"], 7),
+    }
+    mixture = Mixture(sources={"rte/g": "all", "copa/g": "all"}, balance_tasks=True, instructions=True)
+    table, reading = mix("all", mixture, sources, tasks), reading_of(mixture, sources, tasks)
+    assert table["task"].value_counts().to_dict() == {"rte": 60, "copa": 60} and table["id"].is_unique
+    assert reading.labels == ["entailment", "non-entailment", "choice1", "choice2"]
+    assert reading.word("choice1") == "first" and reading.word("entailment") == "entailment"
+    assert set(reading.instructions) == {"rte", "copa"} and "`choice1`" in reading.instructions["copa"]
+    found = certificate(table, mixture, reading)
+    assert found["tasks"] == {"rte": 60, "copa": 60} and found["balanced"]
+
+
+def test_rows_of_part_of_the_contexts_for_money_or_not_at_all() -> None:
+    tasks = {"rte": load_task("rte")}
+    labels = ["entailment", "non-entailment"]
+    rows = of_task("rte", labels, 40, context=[f"c{number % 4}" for number in range(80)], cost_usd=0.01)
+    half = mix("h", Mixture(sources={"rte/g": 20}, contexts=0.5), {"rte/g": rows}, tasks)
+    used = rows.set_index("id")["context"].loc[half["id"]].unique()
+    assert len(half) == 20 and len(used) == 2
+    bought = mix("b", Mixture(sources={"rte/g": "$0.305"}), {"rte/g": rows}, tasks)
+    assert bought["label"].value_counts().to_dict() == {"entailment": 15, "non-entailment": 15}
+    with pytest.raises(UserError, match=r"worth \$9, but all 80 cost \$0.8000"):
+        mix("b", Mixture(sources={"rte/g": "$9"}), {"rte/g": rows}, tasks)
+    with pytest.raises(UserError, match="they cost nothing: ask for a number of rows"):
+        mix("b", Mixture(sources={"rte/g": "$9"}), {"rte/g": rows.assign(cost_usd=0.0)}, tasks)
+    untuned = Mixture(sources={"rte/g": 20}, untuned=True)
+    assert mix("u", untuned, {"rte/g": rows}, tasks).empty
+    assert reading_of(untuned, {"rte/g": rows}, tasks).labels == labels
+    with pytest.raises(UserError, match=r"source 'd': its rows are labelled neutral, which tasks/rte/task.yaml"):
+        mix("s", Mixture(sources={"d": 20}), {"d": rows.assign(label="neutral")}, tasks)

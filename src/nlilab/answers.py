@@ -21,11 +21,10 @@ def read_fields(text: str, fields: Sequence[str]) -> dict[str, str]:
     """The named text fields of an answer: from a JSON object, or from lines `Field: value`."""
     value = _first_json(text, "{")
     if isinstance(value, dict):
-        lowered = {str(key).strip().lower(): item for key, item in value.items()}
-        missing = [field for field in fields if not isinstance(lowered.get(field), str) or not lowered[field].strip()]
-        if missing:
+        found: dict[str, str | None] = {field: text for field, text in _fields(value).items() if field in fields}
+        if missing := [field for field in fields if not found.get(field)]:
             raise Unreadable(f"no {' and no '.join(missing)} in the answer")
-        return {field: writable(lowered[field].strip()) for field in fields}
+        return {field: str(found[field]) for field in fields}
     found = {field: _line(text, field) for field in fields}
     missing = [field for field, item in found.items() if not item]
     if missing:
@@ -46,6 +45,34 @@ def read_list(text: str, field: str) -> list[str]:
     if not items:
         raise Unreadable(_why_not(text) or f"no list of {field} in the answer")
     return items
+
+
+def read_records(text: str, field: str, keys: Sequence[str]) -> list[dict[str, str]]:
+    """The objects of a list that have all `keys`, as texts: from a JSON object or array."""
+    value = _first_json(text, "{[")
+    if isinstance(value, dict):
+        value = {str(key).lower(): item for key, item in value.items()}.get(field)
+    found = [_fields(item, lists=True) for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    whole = [{key: item[key] for key in keys} for item in found if all(item.get(key) for key in keys)]
+    if not whole:
+        raise Unreadable(_why_not(text) or f"no item of {field} in the answer has {' and '.join(keys)}")
+    return whole
+
+
+def _fields(value: dict[Any, Any], lists: bool = False) -> dict[str, str]:
+    """The object's values as texts, by lower-case key; models write the label true as JSON's true.
+
+    With `lists`, a list of texts (as definitions come) is numbered; else a list, like an object, is no text.
+    """
+
+    def text_of(item: Any) -> str:
+        if isinstance(item, list) and lists:
+            return "; ".join(f"{number}. {text_of(part)}" for number, part in enumerate(item, start=1))
+        if isinstance(item, (bool, int, float)):
+            return str(item).lower()
+        return item.strip() if isinstance(item, str) else ""
+
+    return {str(key).strip().lower(): writable(text) for key, item in value.items() if (text := text_of(item))}
 
 
 def _first_json(text: str, openers: str) -> Any:

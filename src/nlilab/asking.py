@@ -17,11 +17,16 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Read(Generic[Value]):
-    """What an item's answer says, the request that it answers, and the model that gave it."""
+    """What an item's answer says, the request that it answers, and the answer itself."""
 
     value: Value
     request: Request
-    model: str
+    answer: Response
+
+    @property
+    def model(self) -> str:
+        """The model that gave it."""
+        return self.answer.model
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,14 @@ def ask_until_read(
     for attempt in range(attempts):
         requests = [request(items[place], SAMPLES_APART * attempt) for place in due]
         for place, asked, answer in zip(due, requests, ask(requests), strict=True):
-            text, model = (answer.text, answer.model) if isinstance(answer, Response) else ("", "")
             try:
-                found[place] = Read(read(text_of(answer)), asked, model)
+                value = read(text_of(answer))
             except Unreadable as reason:
+                text = answer.text if isinstance(answer, Response) else ""
                 failed.append(Failed(place, attempt, str(reason), text, final=attempt == attempts - 1))
+            else:
+                assert isinstance(answer, Response)
+                found[place] = Read(value, asked, answer)
         due = [place for place in due if place not in found]
         if not due:
             break

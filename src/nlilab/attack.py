@@ -14,13 +14,14 @@ import pandas as pd
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from nlilab.classifier import model_error, quiet, resolve
+from nlilab.checkpoint import loading, resolve
 from nlilab.edits import Change, Span, dump, rewrite
 from nlilab.errors import UserError
 from nlilab.files import digest
+from nlilab.memory import memory_explained
 from nlilab.progress import Report
 from nlilab.recipes import Recipe
-from nlilab.saliency import Pair, Victim, by_length, rank
+from nlilab.saliency import Pair, Row, Slopes, Victim, by_length, rank
 from nlilab.suites import NEGATION
 
 CHUNK = 4096  # rows that are tokenised at once: memory does not grow with the table
@@ -51,7 +52,8 @@ def attack(
     """Perturb each row's hypothesis against the victim.
 
     Args:
-        rows: id, premise, hypothesis, label (three-way or two-way) and anything else.
+        rows: id, premise, hypothesis, task (one of the victim's), label (which may be coarser than the victim's own:
+            two-way for three) and anything else.
     Returns:
         The same rows in the same order with `hypothesis` perturbed, and the columns `original` (the hypothesis as it
         was), `changes` (`edits.dump`) and `reason`: empty, or why the row could not be perturbed and is as it was.
@@ -61,11 +63,14 @@ def attack(
     for start in range(0, len(rows), CHUNK):
         part = rows.iloc[start : start + CHUNK]
         ids = part["id"].tolist()
-        pairs = victim.pairs(part["premise"].tolist(), part["hypothesis"].tolist(), part["label"].tolist(), recipe.unit)
+        asked = [Row(*row) for row in part[["premise", "hypothesis", "task", "label"]].itertuples(index=False)]
+        pairs = victim.pairs(asked, recipe.unit)
         found: list[_Outcome] = [_Outcome(pair.hypothesis, [], "") for pair in pairs]
         done = start
         for chosen in by_length(pairs, batch_size):
-            outcome = _attack_batch(victim, recipe, perturb, [pairs[r] for r in chosen], [ids[r] for r in chosen], seed)
+            batch = _Batch([pairs[row] for row in chosen], [ids[row] for row in chosen])
+            with memory_explained(f"attack {batch_size} rows at once"):
+                outcome = _attack_batch(victim, recipe, perturb, batch, seed)
             for row, one in zip(chosen, outcome, strict=True):
                 found[row] = one
             done += len(chosen)
@@ -89,40 +94,51 @@ class _Outcome:
     reason: str
 
 
+class _Batch:
+    """Pairs that share their passes, their rows' ids, and their gradients once someone has asked for them."""
+
+    def __init__(self, pairs: list[Pair], ids: list[str]) -> None:
+        self.pairs, self.ids = pairs, ids
+        self.known: Slopes | None = None
+
+    def slopes(self, victim: Victim) -> Slopes:
+        """The gradients of all pairs as they are."""
+        if self.known is None:
+            self.known = victim.slopes(self.pairs)
+        return self.known
+
+
 class Perturbation(Protocol):
-    """What stands in a word's stead: for each pair and the number of its span, a text, or None where nothing can."""
+    """What stands in a word's stead: for rows of a batch and the number of each one's span, a text, or None."""
 
-    def __call__(self, pairs: Sequence[Pair], spans: Sequence[int]) -> list[str | None]: ...
+    def __call__(self, batch: _Batch, rows: Sequence[int], spans: Sequence[int]) -> list[str | None]: ...
 
 
-def _attack_batch(
-    victim: Victim, recipe: Recipe, perturb: Perturbation, pairs: list[Pair], ids: list[str], seed: int
-) -> list[_Outcome]:
+def _attack_batch(victim: Victim, recipe: Recipe, perturb: Perturbation, batch: _Batch, seed: int) -> list[_Outcome]:
     """Replace each pair's words in the order of their rank, until the budget is spent or the model is wrong.
 
     Words are ranked once, on the row as it was (as TextAttack's GreedyWordSwapWIR does); at least one is replaced.
     """
+    pairs = batch.pairs
     if recipe.perturbation == "none":
         return [_Outcome(pair.hypothesis, [], "") for pair in pairs]
+    ranked = rank(victim, pairs, recipe, batch.ids, seed)
+    batch.known = ranked.slopes
     queues = [
         [int(span) for span in np.argsort(-scores, kind="stable") if _may_change(recipe, pair, int(span), scores)]
-        for pair, scores in zip(pairs, rank(victim, pairs, recipe, ids, seed), strict=True)
+        for pair, scores in zip(pairs, ranked.scores, strict=True)
     ]
     reasons = [NO_CANDIDATE if queue else NO_WORD for queue in queues]  # of rows in which nothing gets replaced
     replaced: list[dict[Span, str]] = [{} for _ in pairs]
     open_rows = [row for row, queue in enumerate(queues) if queue]
     while open_rows:
         heads = [queues[row].pop(0) for row in open_rows]
-        texts = perturb([pairs[row] for row in open_rows], heads)
+        texts = perturb(batch, open_rows, heads)
         for row, head, text in zip(open_rows, heads, texts, strict=True):
             if text is not None:  # else the next word's turn comes, at no cost to the budget
                 replaced[row][pairs[row].spans[head]] = text
         if recipe.until == "wrong":
-            now = [rewrite(pairs[row].hypothesis, replaced[row])[0] for row in open_rows]
-            changed = victim.pairs(
-                [pairs[row].premise for row in open_rows], now, [pairs[row].gold for row in open_rows], recipe.unit
-            )
-            wrong = victim.wrong(changed)
+            wrong = victim.wrong(victim.pairs([pairs[row].having(replaced[row]) for row in open_rows], recipe.unit))
             open_rows = [row for row, done in zip(open_rows, wrong, strict=True) if not (done and replaced[row])]
         open_rows = [row for row in open_rows if queues[row] and len(replaced[row]) < recipe.max_words]
     return [_outcome(*one) for one in zip(pairs, replaced, reasons, strict=True)]
@@ -162,7 +178,7 @@ def _nothing(victim: Victim, recipe: Recipe) -> Perturbation:
 
 
 def _always(text: str | None) -> Perturbation:
-    def perturb(pairs: Sequence[Pair], spans: Sequence[int]) -> list[str | None]:
+    def perturb(batch: _Batch, rows: Sequence[int], spans: Sequence[int]) -> list[str | None]:
         return [text] * len(spans)
 
     return perturb
@@ -202,20 +218,18 @@ class _HotFlip:
         self.vectors = weight[torch.tensor(keep, device=weight.device)]
         self.least = recipe.min_similarity
 
-    def __call__(self, pairs: Sequence[Pair], spans: Sequence[int]) -> list[str | None]:
-        slopes = self.victim.slopes(pairs)
-        rows = torch.arange(len(pairs))
-        place = torch.tensor([pair.owner.index(span) for pair, span in zip(pairs, spans, strict=True)])
-        gain = slopes.gradient[rows, place] @ self.vectors.T
+    def __call__(self, batch: _Batch, rows: Sequence[int], spans: Sequence[int]) -> list[str | None]:
+        slopes, chosen = batch.slopes(self.victim), list(rows)
+        asked = [(batch.pairs[row], span) for row, span in zip(rows, spans, strict=True)]
+        place = [pair.owner.index(span) for pair, span in asked]
+        gain = slopes.gradient[chosen, place] @ self.vectors.T
         if self.least is not None:
-            own = torch.nn.functional.normalize(slopes.embedding[rows, place], dim=-1)
+            own = torch.nn.functional.normalize(slopes.embedding[chosen, place], dim=-1)
             gain[own @ torch.nn.functional.normalize(self.vectors, dim=-1).T < self.least] = -torch.inf
         best = gain.topk(min(SPELLINGS, gain.shape[1]), dim=-1)
         return [
             self._other(pair.hypothesis[slice(*pair.spans[span])], ranked, values)
-            for pair, span, ranked, values in zip(
-                pairs, spans, best.indices.tolist(), best.values.tolist(), strict=True
-            )
+            for (pair, span), ranked, values in zip(asked, best.indices.tolist(), best.values.tolist(), strict=True)
         ]
 
     def _other(self, word: str, ranked: list[int], values: list[float]) -> str | None:
@@ -231,12 +245,9 @@ class _MlmFill:
     def __init__(self, victim: Victim, recipe: Recipe) -> None:
         assert recipe.filler is not None
         place = resolve(recipe.filler)
-        try:
-            with quiet():
-                model, info = AutoModelForMaskedLM.from_pretrained(place, output_loading_info=True)
+        with loading(recipe.filler):
+            model, info = AutoModelForMaskedLM.from_pretrained(place, output_loading_info=True)
             self.tokenizer = AutoTokenizer.from_pretrained(place)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise model_error(recipe.filler, error) from error
         if info["missing_keys"] or self.tokenizer.mask_token is None:
             raise UserError(
                 f"filler {recipe.filler}: not a masked language model with its head and a mask token; "
@@ -246,21 +257,20 @@ class _MlmFill:
         self.model = model.to(victim.device).eval().requires_grad_(False)
         self.victim, self.recipe = victim, recipe
 
-    def __call__(self, pairs: Sequence[Pair], spans: Sequence[int]) -> list[str | None]:
+    def __call__(self, batch: _Batch, rows: Sequence[int], spans: Sequence[int]) -> list[str | None]:
+        pairs = [batch.pairs[row] for row in rows]
         options = [
             [word for word in found if self._fits(word, pair.hypothesis[slice(*pair.spans[span])])]
             for found, pair, span in zip(self._fillers(pairs, spans), pairs, spans, strict=True)
         ]
         flat = [
-            (pair, rewrite(pair.hypothesis, {pair.spans[span]: word})[0])
+            pair.having({pair.spans[span]: word})
             for pair, span, words in zip(pairs, spans, options, strict=True)
             for word in words
         ]
         if not flat:
             return [None] * len(pairs)
-        loss = self.victim.losses(
-            [pair.premise for pair, _ in flat], [text for _, text in flat], [pair.gold for pair, _ in flat], len(pairs)
-        )
+        loss = self.victim.losses(flat, len(pairs))
         ends = np.cumsum([len(words) for words in options])
         return [
             words[int(part.argmax())] if words else None
@@ -280,7 +290,7 @@ class _MlmFill:
         starts = [pair.spans[span][0] for pair, span in zip(pairs, spans, strict=True)]
         limit = min(self.tokenizer.model_max_length, 512)
         batch = self.tokenizer(
-            [pair.premise for pair in pairs],
+            [pair.row.premise for pair in pairs],
             masked,
             truncation=True,
             max_length=limit,

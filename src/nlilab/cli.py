@@ -34,10 +34,11 @@ def check() -> None:
     from nlilab.mix import Mixtures
     from nlilab.recipes import NOBODY, AttackSettings, check_attack
     from nlilab.sources import Dataset
-    from nlilab.task import load_task
+    from nlilab.task import check_match, load_task
 
     run = run_settings()
-    load_task(run.task)
+    for task in run.tasks:
+        load_task(task)
     for name, place in SECTIONS.items():
         module, model = place.split(":")
         section(name, getattr(import_module(module), model))
@@ -45,14 +46,17 @@ def check() -> None:
     for generator in (*run.generators, sections["plan"]["generator"]):
         if generator == SELF:
             raise UserError(f"{PARAMS}: {SELF!r} is a name for correct.judge alone; name who writes")
-        conf_entry("generators", generator, GeneratorEntry)
+        entry = conf_entry("generators", generator, GeneratorEntry)
+        for task in run.tasks if entry.prompts else []:
+            load_task(task, prompts=entry.prompts)
     if (judge := sections["correct"]["judge"]) != SELF:
         conf_entry("generators", judge, GeneratorEntry)
     for dataset in (*run.datasets, *run.suites):
-        conf_entry("datasets", dataset, Dataset)
+        found = conf_entry("datasets", dataset, Dataset)
+        check_match(f"conf/datasets.yaml: {dataset}", load_task(found.task), found.columns, found.label_names)
     mixtures = section("mixtures", Mixtures)
     for arm in run.arms:
-        mixtures.check_sources(arm, [*run.generators, *run.datasets])
+        mixtures.check_sources(arm, [*run.written(), *run.datasets])
     for arm in (*run.two_step.starts, *run.two_step.arms):
         if arm not in run.arms:
             raise UserError(f"{PARAMS}: two_step: {arm!r} is not one of arms{nearest(arm, run.arms)}")
@@ -76,7 +80,8 @@ def preset(
     if name not in known:
         raise UserError(f"unknown preset {name!r}: {PRESETS} has {', '.join(known)}{nearest(name, known)}")
     content = read_yaml(PRESETS / f"{name}.yaml")
-    flags = [f"++{key}={value}" for key, value in _overrides(content.get("params", {}))]
+    params = content.get("params", {})
+    flags = [f"++{key}={value}" for key, value in _overrides(_for_each_task(params, params.get("tasks", [])))]
     shared = read_yaml(PRESETS / f"{content['files_of']}.yaml") if "files_of" in content else {}
     for file in ("datasets", "generators"):
         entries = (shared.get(file) or {}) | (content.get(file) or {})
@@ -128,6 +133,33 @@ def table() -> None:
     from nlilab.report import print_table
 
     print_table(Path("metrics"), Path("reports"))
+
+
+def _for_each_task(value: Any, tasks: list[str]) -> Any:
+    """What holds `{task}` once for every task; a key or an item that stands there in full comes before such a one."""
+    if isinstance(value, dict):
+        spread = {
+            key.replace("{task}", task): _for_each_task(_named(inner, task), tasks)
+            for key, inner in value.items()
+            for task in (tasks if "{task}" in key else [""])
+        }
+        return spread | {key: _for_each_task(inner, tasks) for key, inner in value.items() if "{task}" not in key}
+    if isinstance(value, list):
+        return list(
+            dict.fromkeys(
+                item.replace("{task}", task) if isinstance(item, str) else item
+                for item in value
+                for task in (tasks if isinstance(item, str) and "{task}" in item else [""])
+            )
+        )
+    return value
+
+
+def _named(value: Any, task: str) -> Any:
+    """The value with the task's name where `{task}` stands."""
+    if isinstance(value, dict):
+        return {_named(key, task): _named(inner, task) for key, inner in value.items()}
+    return value.replace("{task}", task) if isinstance(value, str) and task else value
 
 
 def _overrides(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """TarGEN's step 4, self-correction (section 3.3), by a judge's meta-prompt or by confident learning, or both."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -149,12 +150,16 @@ def _judge_request(
 
 
 def _read_verdict(text: str, task: Task) -> tuple[str, str]:
-    answer = read_fields(text, ["label"])
-    said = answer["label"].strip().strip(".\"'")
-    label = {name.lower(): name for name in (*task.labels, "invalid")}.get(said.lower())
+    said = read_fields(text, ["label"])["label"].strip().strip(".\"'")
+    label = {_plain(name): name for name in (*task.labels, "invalid")}.get(_plain(said))
     if label is None:
         raise Unreadable(f"unknown label {said[:40]!r}")
     try:
         return label, read_fields(text, ["explanation"])["explanation"]
     except Unreadable:
         return label, ""
+
+
+def _plain(name: str) -> str:
+    """A label's name as models also write it: "Choice 1" for choice1, "non entailment" for non-entailment."""
+    return re.sub(r"[\s_-]", "", name.lower())

@@ -7,8 +7,8 @@ from typing import Any, cast
 import torch
 from transformers import Trainer
 
+from nlilab.classifier import input_embeddings
 from nlilab.recipes import FreeLb
-from nlilab.saliency import input_embeddings
 
 
 class FreeLbTrainer(Trainer):
@@ -34,7 +34,9 @@ class FreeLbTrainer(Trainer):
         for _ in range(adversary.ascents):
             delta = delta.detach().requires_grad_(True)
             with _shifted(embeddings, delta), self.compute_loss_context_manager():
-                loss = cast(torch.Tensor, self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch))
+                # A copy: the loss takes the labels out of it.
+                found = self.compute_loss(model, dict(inputs), num_items_in_batch=num_items_in_batch)
+                loss = cast(torch.Tensor, found)
             self.accelerator.backward(loss / adversary.ascents)
             total += loss.detach() / adversary.ascents
             assert delta.grad is not None

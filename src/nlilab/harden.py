@@ -14,7 +14,7 @@ def hardening_rows(clean: pd.DataFrame, adversarial: pd.DataFrame, ratio: float)
         return _drawn(clean, len(clean))
     count = min(len(clean), max(1, round(len(adversarial) / ratio)))
     parts = [_drawn(clean, count), _drawn(adversarial, max(1, round(count * ratio)))]
-    columns = ["id", "premise", "hypothesis", "label", "adversarial"]
+    columns = ["id", "premise", "hypothesis", "label", "task", "adversarial"]
     table = pd.concat([part.assign(adversarial=bool(kind))[columns] for kind, part in enumerate(parts)])
     return _drawn(table, len(table))
 

@@ -8,9 +8,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from nlilab.correct import judge
+from nlilab.errors import UserError
 from nlilab.llm.writer import Writer
 from nlilab.progress import Report
-from nlilab.task import Task
+from nlilab.schema import TEXT
+from nlilab.task import Task, load_task
 
 JUDGE_ATTEMPTS = 2  # at an answer that cannot be read
 
@@ -35,6 +37,18 @@ def judge_perturbed(made: pd.DataFrame, say: Say) -> Judgement:
         return np.array([said == gold for said, gold in zip(say(rows), rows["label"], strict=True)])
 
     return Judgement(agrees(made), float(agrees(made.assign(hypothesis=made["original"])).mean()))
+
+
+def judged_task(made: pd.DataFrame) -> Task:
+    """The task as which a generator judges perturbed rows: it reads them only where an instance is the pair itself."""
+    names = list(made["task"].unique())
+    task = load_task(str(names[0]))
+    if len(names) > 1 or set(task.file.fields) != set(TEXT):
+        raise UserError(
+            f"params.yaml: attack.judge_generator: perturbed rows of {', '.join(names)} are no instances that a "
+            "generator can judge (it needs one task of premise and hypothesis); set it to none, so that an arm judges"
+        )
+    return task
 
 
 def by_generator(writer: Writer, task: Task, report: Report) -> Say:

@@ -7,6 +7,9 @@ A leak is, against each suite and whatever the labels (sentences are compared af
 - a sentence with at least `containment` of its word 8-grams in one sentence of a suite;
 - a sentence of 8 words or more, or a pair, with Jaccard >= `jaccard`.
 
+A hypothesis that a suite has under 8 premises or more is a formula of its task ("Is this code safe?") and leaks nothing
+by itself.
+
 What is alike is found by `nlilab.similar`.
 """
 
@@ -22,6 +25,7 @@ from nlilab.similar import CHUNK, GRAM, Hashes, Ints, Texts, mix, nearest
 
 Floats = NDArray[np.float64]
 
+FORMULA = 8  # premises of one hypothesis
 POSTINGS = 8  # sentences of a suite looked at for one 8-gram: one that occurs in more is a template's
 
 
@@ -32,6 +36,17 @@ class Suites:
     texts: Texts
     pairs: Ints
     names: list[str]
+
+    def sentences(self) -> tuple[Ints, Ints]:
+        """The sentences, each once, that are no formulas; and where each first stands among the pairs, flattened."""
+        theirs, first = np.unique(self.pairs, return_index=True)
+        told = ~np.isin(theirs, self.formulas())
+        return theirs[told], first[told]
+
+    def formulas(self) -> Ints:
+        """Hypotheses that stand under many premises."""
+        each, count = np.unique(np.unique(self.pairs, axis=0)[:, 1], return_counts=True)
+        return each[count >= FORMULA]
 
     @classmethod
     def read(cls, suites: Mapping[str, pd.DataFrame], texts: Texts) -> "Suites":
@@ -93,6 +108,7 @@ def _same_sentence(suites: Suites, pairs: Ints) -> Ints:
     for field in (1, 0):
         anywhere[suites.pairs[backwards, field]] = backwards
     anywhere[suites.texts.length < GRAM] = -1
+    anywhere[suites.formulas()] = -1
     premise, hypothesis = pairs.T
     return _first(_first(as_premise[premise], anywhere[premise]), anywhere[hypothesis])
 
@@ -120,7 +136,7 @@ def _same_grams(suites: Suites, pairs: Ints, containment: float) -> tuple[Ints, 
 
     In one: what templated text shares with many sentences of a suite, a piece here and a piece there, is no leak.
     """
-    theirs, first = np.unique(suites.pairs, return_index=True)
+    theirs, first = suites.sentences()
     grams, source = suites.texts.grams(theirs)
     order = np.argsort(grams, kind="stable")
     grams, source = grams[order], source[order]
@@ -160,7 +176,7 @@ def _contained(texts: Texts, sentences: Ints, others: Ints) -> Floats:
 
 
 def _near_sentence(suites: Suites, pairs: Ints, jaccard: float, report: Report) -> tuple[Ints, Floats]:
-    theirs, first = np.unique(suites.pairs, return_index=True)
+    theirs, first = suites.sentences()
     sentences = _long_sentences(suites, pairs)
     match, value = nearest(
         suites.texts,

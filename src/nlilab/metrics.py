@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from nlilab.schema import ENTAILMENT, NON_ENTAILMENT, THREE_WAY, TWO_WAY
 
@@ -15,42 +15,55 @@ Names = npt.NDArray[np.str_]
 ECE_BINS = 15
 
 
-def argmax_then_map(probabilities: Floats, scheme: Sequence[str]) -> Names:
-    """Predicted names [rows] from three-way probabilities [rows, 3].
+def argmax_then_map(probabilities: Floats, labels: Sequence[str], scheme: Sequence[str]) -> Names:
+    """Predicted names [rows] from the probabilities of a model's labels [rows, labels].
 
-    Two-way suites (HANS, McCoy et al. 2019): take the three-way argmax, then anything but entailment is
-    non-entailment. This is not `prob_sum`, which asks whether P(neutral) + P(contradiction) > 1/2.
+    Three-way models on two-way suites (HANS, McCoy et al. 2019): take the three-way argmax, then anything but
+    entailment is non-entailment. This is not `prob_sum`, which asks whether P(neutral) + P(contradiction) > 1/2.
     """
-    names: Names = np.asarray(THREE_WAY)[probabilities.argmax(axis=1)]
+    names: Names = np.asarray(labels)[probabilities.argmax(axis=1)]
     if tuple(scheme) == TWO_WAY:
         return np.where(names == ENTAILMENT, ENTAILMENT, NON_ENTAILMENT)
     return names
 
 
-def prob_sum(probabilities: Floats, scheme: Sequence[str]) -> Floats:
+def prob_sum(probabilities: Floats, labels: Sequence[str], scheme: Sequence[str]) -> Floats:
     """Probabilities [rows, labels of the scheme]; two-way sums the two ways of not being entailed."""
-    if tuple(scheme) == TWO_WAY:
-        return np.stack([probabilities[:, 0], probabilities[:, 1] + probabilities[:, 2]], axis=1)
-    return probabilities
+    place = {label: number for number, label in enumerate(labels)}
+    if tuple(scheme) == TWO_WAY and NON_ENTAILMENT not in place:
+        return np.stack(
+            [probabilities[:, place[ENTAILMENT]], probabilities[:, [place[n] for n in THREE_WAY[1:]]].sum(axis=1)],
+            axis=1,
+        )
+    return probabilities[:, [place[label] for label in scheme]]
 
 
-def evaluate(gold: Names, probabilities: Floats, scheme: Sequence[str]) -> dict[str, Any]:
+def evaluate(gold: Names, probabilities: Floats, labels: Sequence[str], scheme: Sequence[str]) -> dict[str, Any]:
     """Accuracy, macro-F1, per-class precision/recall/F1, loss (nats) and calibration error of one suite.
 
     Args:
         gold: label names [rows].
-        probabilities: three-way [rows, 3] in the order of `THREE_WAY`.
+        probabilities: [rows, labels], of the model's `labels`.
         scheme: the suite's label names; predictions are collapsed by `argmax_then_map`, the loss by `prob_sum`.
+    Returns also, where there are rows with the first label and without it, `auc`: the area under the ROC curve of that
+    label's probability (TRUE scores P(entailment) so, Honovich et al. 2022); and for three-way suites `binary`, the
+    accuracy of entailment against the rest under two collapses that are not the same.
     """
-    predicted = argmax_then_map(probabilities, scheme)
-    labels = list(scheme)
-    precision, recall, f1, support = precision_recall_fscore_support(gold, predicted, labels=labels, zero_division=0.0)
+    predicted = argmax_then_map(probabilities, labels, scheme)
+    names = list(scheme)
+    precision, recall, f1, support = precision_recall_fscore_support(gold, predicted, labels=names, zero_division=0.0)
     present = support > 0
-    share = prob_sum(probabilities, scheme)
-    own = share[np.arange(len(gold)), _positions(gold, labels)]
-    chosen = _positions(predicted, labels)
+    share = prob_sum(probabilities, labels, scheme)
+    own = share[np.arange(len(gold)), _positions(gold, names)]
+    chosen = _positions(predicted, names)
     correct = predicted == gold
-    return {
+    first, further = gold == names[0], dict[str, Any]()
+    if first.any() and not first.all():
+        further["auc"] = float(roc_auc_score(first, share[:, 0]))
+    if tuple(names) == THREE_WAY:
+        collapsed = {"argmax_then_map": predicted == names[0], "prob_sum": share[:, 0] > 0.5}
+        further["binary"] = {name: float((said == first).mean()) for name, said in collapsed.items()}
+    return further | {
         "rows": len(gold),
         "accuracy": float(correct.mean()),
         "macro_f1": float(f1[present].mean()),
@@ -64,7 +77,7 @@ def evaluate(gold: Names, probabilities: Floats, scheme: Sequence[str]) -> dict[
                 "rows": int(support[i]),
                 "predicted": int((predicted == label).sum()),
             }
-            for i, label in enumerate(labels)
+            for i, label in enumerate(names)
         },
     }
 

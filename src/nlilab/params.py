@@ -45,15 +45,15 @@ class Harden(Settings):
     arms: list[Name] = []
     against: list[Name] = []
 
-    def names(self) -> list[str]:
-        """The names of the models that these pairs make."""
-        return [f"{arm}-vs-{recipe}" for arm in self.arms for recipe in self.against]
+    def made(self) -> dict[str, tuple[str, str]]:
+        """The models that these pairs make: name -> (arm, recipe)."""
+        return {f"{arm}-vs-{recipe}": (arm, recipe) for arm in self.arms for recipe in self.against}
 
 
 class Run(Settings):
     """The top of params.yaml: what takes part in this run."""
 
-    task: Name = "nli"
+    tasks: Annotated[list[Name], Field(min_length=1)]
     generators: list[Name]
     datasets: list[Name] = []
     suites: Annotated[list[Name], Field(min_length=1)]
@@ -62,6 +62,10 @@ class Run(Settings):
     harden: Harden = Harden()
     models: Annotated[list[Name], Field(min_length=1)]
     seeds: Annotated[list[int], Field(min_length=1)]
+
+    def written(self) -> list[str]:
+        """The sources that generators write: task/generator."""
+        return [f"{task}/{generator}" for task in self.tasks for generator in self.generators]
 
     def trainings(self) -> set[str]:
         """The names of the files in metrics/training."""
@@ -94,11 +98,11 @@ def section(name: str, model: type[Model], path: Path = PARAMS) -> Model:
 def run_settings(path: Path = PARAMS) -> Run:
     """Read what takes part in this run, and check that `models` is just what arms, two_step and harden make."""
     run = validate({key: value for key, value in _top(path).items() if key not in SECTIONS}, Run, str(path))
-    for field in ("generators", "datasets", "suites", "arms", "models", "seeds"):
+    for field in ("tasks", "generators", "datasets", "suites", "arms", "models", "seeds"):
         values = getattr(run, field)
         if len(set(values)) != len(values):
             raise UserError(f"{path}: {field}: a name stands twice in {values}; name each once")
-    made = [*run.arms, *run.two_step.names(), *run.harden.names()]
+    made = [*run.arms, *run.two_step.names(), *run.harden.made()]
     for name in run.models:
         if name not in made:
             raise UserError(
@@ -166,6 +170,8 @@ def _explain(detail: Any, model: type[BaseModel], place: str) -> str:
     if detail["type"] == "missing":
         return f"{where}: is missing"
     message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":  # a validator of ours, which says itself what it got
+        return f"{where}: {message}"
     return f"{where}: got {detail['input']!r}, {message[0].lower()}{message[1:]}"
 
 

@@ -15,16 +15,17 @@ import pandas as pd
 
 from nlilab.correct import SELF, CorrectSettings, judge
 from nlilab.files import read_table
-from nlilab.judging import REFUSED, by_generator, judge_perturbed
+from nlilab.judging import REFUSED, by_generator, judge_perturbed, judged_task
 from nlilab.llm.client import EMBEDDED, LOCAL, Answer, Client, Progress
 from nlilab.llm.money import BATCH_SHARE, characters, estimated_tokens
 from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
-from nlilab.llm.writer import LlmSettings, Writer, join
-from nlilab.params import Run, run_settings, section
+from nlilab.llm.writer import GeneratorEntry, LlmSettings, Writer, join
+from nlilab.params import Run, conf_entry, run_settings, section
 from nlilab.progress import Report
 from nlilab.recipes import NOBODY, AttackSettings
-from nlilab.targen import GenerateSettings, PlanSettings, plan_cells, write_contexts, write_instances, write_premises
+from nlilab.strategies import asked
+from nlilab.targen import GenerateSettings, PlanSettings, plan_cells, write_contexts, write_instances, write_seeds
 from nlilab.task import load_task
 
 MARK = "\ue000"  # in every stand-in: a request that holds one will read otherwise once the real answer is there
@@ -117,25 +118,29 @@ def rehearse(store: Store, evidence: bool = False, report: Report = lambda *_: N
         writer = join(rehearsal, name, settings)
         return _Rehearsing(writer.name, rehearsal, writer.generator, writer.structured)
 
-    run, plan = run_settings(), section("plan", PlanSettings)
-    task = load_task(run.task)
-    correct = section("correct", CorrectSettings)
-    author = opened(plan.generator)
-    contexts = write_contexts(author, task, plan.contexts)
-    cells = plan_cells(
-        task,
-        write_premises(author, task, contexts, plan.premises_per_context, report),
-        section("generate", GenerateSettings).samples,
-    )
-    for name in run.generators:
-        rows, _ = write_instances(opened(name), task, cells, section("generate", GenerateSettings).attempts, report)
-        if correct.method in ("llm", "both"):
-            judge(opened(name if correct.judge == SELF else correct.judge), task, rows, correct.attempts, report)
+    run = run_settings()
+    for task in run.tasks:
+        _rehearse_task(task, run, opened, report)
     attack = section("attack", AttackSettings)
     if attack.judge_generator != NOBODY:
         for made in _attacked(run):
-            judge_perturbed(made, by_generator(opened(attack.judge_generator), task, report))
+            judge_perturbed(made, by_generator(opened(attack.judge_generator), judged_task(made), report))
     return rehearsal
+
+
+def _rehearse_task(name: str, run: Run, opened: Callable[[str], Writer], report: Report) -> None:
+    """A task's four steps."""
+    plan, generate = section("plan", PlanSettings), section("generate", GenerateSettings)
+    correct, task = section("correct", CorrectSettings), load_task(name)
+    author = opened(plan.generator)
+    contexts = write_contexts(author, task, plan.contexts)
+    cells = plan_cells(task, write_seeds(author, task, contexts, plan.seeds_per_context, report), generate.samples)
+    for generator in run.generators:
+        entry = conf_entry("generators", generator, GeneratorEntry)
+        worded = asked(load_task(name, prompts=entry.prompts), entry.strategy)
+        rows, _ = write_instances(opened(generator), worded, cells, generate.attempts, report)
+        if correct.method in ("llm", "both"):
+            judge(opened(generator if correct.judge == SELF else correct.judge), task, rows, correct.attempts, report)
 
 
 def _attacked(run: Run, folder: Path = Path("data/adversarial")) -> Iterator[pd.DataFrame]:
@@ -174,13 +179,15 @@ def _stand_in(schema: dict[str, Any], request: Request) -> str:
     def sentence(number: int = 0) -> str:
         return " ".join([f"{MARK}{request.key[:12]}-{number}", *["word"] * (WORDS - 1)])
 
-    def value(rule: dict[str, Any]) -> Any:
+    def value(rule: dict[str, Any], number: int = 0) -> Any:
         if "enum" in rule:
             label = request.meta.get("label", "")
             return label if label in rule["enum"] else rule["enum"][0]
         if rule["type"] == "array":
-            return [sentence(number) for number in range(int(request.meta["n"]))]
-        return sentence()
+            return [value(rule["items"], number) for number in range(int(request.meta["n"]))]
+        if rule["type"] == "object":
+            return {name: f"{sentence(number)} {name}" for name in rule["properties"]}
+        return sentence(number)
 
     return json.dumps({name: value(rule) for name, rule in schema["properties"].items()}, ensure_ascii=False)
 

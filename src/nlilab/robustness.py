@@ -9,9 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nlilab import edits
-from nlilab.metrics import Floats, argmax_then_map
-from nlilab.schema import THREE_WAY
-from nlilab.suites import scheme_of, score
+from nlilab.suites import Answers, scheme_of, score
 
 Bools = npt.NDArray[np.bool_]
 
@@ -26,7 +24,7 @@ def under(suite: str, recipe: str) -> str:
 
 @dataclass(frozen=True)
 class Attacked:
-    """One suite's sample under one recipe; arrays of probabilities are [rows, 3] in the order of the rows.
+    """One suite's sample under one recipe; answers are in the order of the rows.
 
     `clean` is by (model, seed): every model on the rows as they were; `own` by (victim, seed): each victim on the rows
     perturbed against it; `read` by (victim, reader, seed): models, of equal seed, on the rows perturbed against the
@@ -38,9 +36,9 @@ class Attacked:
     rows: pd.DataFrame  # id, premise, hypothesis, label, group, cell
     sides: pd.DataFrame
     texts: Mapping[tuple[str, int], pd.DataFrame]  # hypothesis, original, changes as perturbed
-    clean: Mapping[tuple[str, int], Floats]
-    own: Mapping[tuple[str, int], Floats]
-    read: Mapping[tuple[str, str, int], Floats]
+    clean: Mapping[tuple[str, int], Answers]
+    own: Mapping[tuple[str, int], Answers]
+    read: Mapping[tuple[str, str, int], Answers]
     judge: str
 
     @property
@@ -48,9 +46,9 @@ class Attacked:
         """The rows' labels."""
         return self.rows["label"].to_numpy(dtype=str)
 
-    def right(self, probabilities: Floats) -> Bools:
+    def right(self, answers: Answers) -> Bools:
         """Which rows are answered well [rows]."""
-        found: Bools = argmax_then_map(probabilities, scheme_of(self.rows["label"])) == self.gold
+        found: Bools = answers.named(scheme_of(self.rows["label"])) == self.gold
         return found
 
     def holds(self, victim: str, seed: int) -> Bools:
@@ -58,10 +56,13 @@ class Attacked:
         read = self.read.get((victim, self.judge, seed))
         return np.ones(len(self.rows), dtype=bool) if read is None else self.right(read)
 
-    def counted(self, victim: str, seed: int, validate: bool) -> Floats:
+    def counted(self, victim: str, seed: int, validate: bool) -> Answers:
         """The victim's answers under attack; with `validate` a perturbation that the judge refuses does not count."""
         own, clean = self.own[victim, seed], self.clean[victim, seed]
-        return np.where(self.holds(victim, seed)[:, None], own, clean) if validate else own
+        if not validate:
+            return own
+        held = self.holds(victim, seed)[:, None]
+        return Answers(np.where(held, own.probabilities, clean.probabilities), own.labels)
 
 
 def facts(attacked: Attacked, victims: Sequence[str], readers: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
@@ -109,9 +110,9 @@ def scored(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """All metrics of the victims on the same rows: as they were, and under attack."""
 
-    def all_of(probabilities: Mapping[tuple[str, int], Floats]) -> dict[str, Any]:
+    def all_of(answers: Mapping[tuple[str, int], Answers]) -> dict[str, Any]:
         return {
-            victim: {str(seed): score(attacked.rows, probabilities[victim, seed], attacked.sides) for seed in seeds}
+            victim: {str(seed): score(attacked.rows, answers[victim, seed], attacked.sides) for seed in seeds}
             for victim in victims
         }
 
@@ -125,7 +126,7 @@ def gallery(attacked: Attacked, victims: Sequence[str], seed: int) -> list[dict[
     for victim in victims:
         clean, own = attacked.clean[victim, seed], attacked.own[victim, seed]
         fooled = attacked.right(clean) & ~attacked.right(own)
-        order = [row for row in np.argsort(-clean.max(axis=1), kind="stable") if fooled[row]][:SHOWN]
+        order = [row for row in np.argsort(-clean.probabilities.max(axis=1), kind="stable") if fooled[row]][:SHOWN]
         texts, holds = attacked.texts[victim, seed], attacked.holds(victim, seed)
         for row in order:
             out.append(
@@ -139,12 +140,16 @@ def gallery(attacked: Attacked, victims: Sequence[str], seed: int) -> list[dict[
                     "original": str(texts["original"].iloc[row]),
                     "changes": [[c.start, c.end, c.was] for c in edits.load(texts["changes"].iloc[row])],
                     "label": str(attacked.gold[row]),
-                    "before": {label: round(float(clean[row, i]), 3) for i, label in enumerate(THREE_WAY)},
-                    "after": {label: round(float(own[row, i]), 3) for i, label in enumerate(THREE_WAY)},
+                    "before": _shown(clean, row),
+                    "after": _shown(own, row),
                     "judge_agrees": bool(holds[row]) if (victim, attacked.judge, seed) in attacked.read else None,
                 }
             )
     return out
+
+
+def _shown(answers: Answers, row: int) -> dict[str, float]:
+    return {label: round(float(p), 3) for label, p in zip(answers.labels, answers.probabilities[row], strict=True)}
 
 
 def _share(part: Bools, of: Bools) -> float | None:

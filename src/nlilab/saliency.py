@@ -5,37 +5,60 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from nlilab.classifier import load_trained
+from nlilab.checkpoint import load_trained
+from nlilab.classifier import answers, encode, input_embeddings
 from nlilab.edits import Span, rewrite, words
 from nlilab.errors import UserError
+from nlilab.heads import Classifier
 from nlilab.recipes import Recipe
-from nlilab.schema import CONTRADICTION, NEUTRAL, NON_ENTAILMENT, THREE_WAY
+from nlilab.schema import CONTRADICTION, NEUTRAL, NON_ENTAILMENT
 
 Scores = npt.NDArray[np.float64]  # one for each word of a hypothesis; -inf where the word is not in the window
 
-MEANS = {
-    **{label: (label,) for label in THREE_WAY},
-    NON_ENTAILMENT: (NEUTRAL, CONTRADICTION),
-}  # a two-way label is right where either of its two is
+FINER = {NON_ENTAILMENT: (NEUTRAL, CONTRADICTION)}
+
+
+class Row(NamedTuple):
+    """What is asked of a model: two texts, the task as which they are read, and the right label."""
+
+    premise: str
+    hypothesis: str
+    task: str
+    gold: str
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A tokenised pair: the model's inputs, the hypothesis' candidate spans, and which one each token belongs to."""
+    """A tokenised row: the model's inputs, the hypothesis' candidate spans, and which one each token belongs to."""
 
-    premise: str
-    hypothesis: str
-    gold: str
+    row: Row
     inputs: dict[str, list[int]]
     spans: list[Span]
     owner: list[int]  # token -> index of its span, -1 for special tokens, the premise and punctuation at word edges
+
+    @property
+    def hypothesis(self) -> str:
+        """The text that is attacked."""
+        return self.row.hypothesis
+
+    def having(self, replaced: dict[Span, str]) -> Row:
+        """The row with spans of its hypothesis replaced."""
+        return self.row._replace(hypothesis=rewrite(self.hypothesis, replaced)[0])
+
+
+def means(gold: str, labels: Sequence[str]) -> list[str]:
+    """Those of a model's labels that mean a gold label, which may be coarser: right is whatever it is divided into."""
+    found = [gold] if gold in labels else [label for label in FINER.get(gold, ()) if label in labels]
+    if not found:
+        raise UserError(f"a row is labelled {gold!r}, which no answer of the model means ({', '.join(labels)})")
+    return found
 
 
 @dataclass(frozen=True)
@@ -50,7 +73,8 @@ class Slopes:
 class Victim:
     """A trained model as the attack sees it: in eval mode, in fp32, its weights fixed."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+    def __init__(self, classifier: Classifier, max_length: int) -> None:
+        tokenizer = classifier.tokenizer
         if not tokenizer.is_fast:
             raise UserError(
                 f"{type(tokenizer).__name__} does not say which characters a token stands for; "
@@ -58,37 +82,31 @@ class Victim:
             )
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         tokenizer.padding_side = "right"  # a token keeps its place whatever it is batched with
-        self.tokenizer, self.max_length = tokenizer, max_length
-        self.model = torch.nn.Module.to(model, self.device, torch.float32).train(False).requires_grad_(False)
-        self.embeddings = input_embeddings(model)
+        self.classifier, self.tokenizer, self.max_length = classifier, tokenizer, max_length
+        self.reading = classifier.reading
+        self.model = classifier.model.to(self.device, torch.float32).train(False).requires_grad_(False)
+        self.embeddings = input_embeddings(self.model)
 
     @classmethod
     def open(cls, folder: Path, max_length: int) -> "Victim":
         """The model that a stage wrote to `folder`."""
-        return cls(*load_trained(folder), max_length)
+        return cls(load_trained(folder), max_length)
 
-    def pairs(self, premises: Sequence[str], hypotheses: Sequence[str], gold: Sequence[str], unit: str) -> list[Pair]:
-        """Tokenise pairs as training does; a word beyond the model's window owns no token."""
-        if not hypotheses:
-            return []
+    def pairs(self, rows: Sequence[Row], unit: str) -> list[Pair]:
+        """Tokenise rows as training does; a word beyond the model's window, or out of its view, owns no token."""
         special = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
-        batch = self.tokenizer(
-            list(premises), list(hypotheses), truncation=True, max_length=self.max_length, return_offsets_mapping=True
-        )
-        names = [name for name in batch if name != "offset_mapping"]
+        encoded = encode(pd.DataFrame(rows, columns=Row._fields), self.classifier, self.max_length, places=True)
         out = []
-        for row, hypothesis in enumerate(hypotheses):
-            tokens = zip(batch.sequence_ids(row), batch["input_ids"][row], batch["offset_mapping"][row], strict=True)
+        for row, inputs, places in zip(rows, encoded.inputs, encoded.places, strict=True):
             offsets = [
-                _stripped(hypothesis, *offset) if side == 1 and number not in special else None
-                for side, number, offset in tokens
+                _stripped(row.hypothesis, *place) if place is not None and number not in special else None
+                for number, place in zip(inputs["input_ids"], places, strict=True)
             ]
-            spans = words(hypothesis)
+            spans = words(row.hypothesis)
             if unit == "token":
                 spans = sorted({offset for offset in offsets if offset is not None and _inside(offset, spans) >= 0})
             owner = [-1 if offset is None else _inside(offset, spans) for offset in offsets]
-            inputs = {name: batch[name][row] for name in names}
-            out.append(Pair(premises[row], hypothesis, gold[row], inputs, spans, owner))
+            out.append(Pair(row, inputs, spans, owner))
         return out
 
     def padded(self, pairs: Sequence[Pair]) -> dict[str, torch.Tensor]:
@@ -96,30 +114,38 @@ class Victim:
         batch = self.tokenizer.pad({name: [p.inputs[name] for p in pairs] for name in pairs[0].inputs})
         return {name: torch.tensor(values, device=self.device) for name, values in batch.items()}
 
-    def loss(self, logits: torch.Tensor, gold: Sequence[str]) -> torch.Tensor:
-        """Cross-entropy against the gold labels in nats [rows]; a two-way label sums its two."""
-        allowed = torch.tensor([[name in MEANS[label] for name in THREE_WAY] for label in gold], device=logits.device)
-        return logits.logsumexp(-1) - logits.masked_fill(~allowed, -torch.inf).logsumexp(-1)
+    def loss(self, logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+        """Cross-entropy in nats [rows], among the labels of each row's task; a coarse gold label sums what it means."""
+        names = self.reading.labels
+        right = [[name in means(row.gold, self.reading.tasks[row.task]) for name in names] for row in rows]
+        allowed = torch.tensor(right, device=logits.device)
+        return self._among(logits, rows).logsumexp(-1) - logits.masked_fill(~allowed, -torch.inf).logsumexp(-1)
 
     def logits(self, pairs: Sequence[Pair]) -> torch.Tensor:
-        """The three-way logits [rows, 3], without gradients."""
+        """The logits [rows, labels], without gradients."""
         with torch.inference_mode():
             logits: torch.Tensor = self.model(**self.padded(pairs)).logits
         return logits
 
-    def losses(self, premises: Sequence[str], hypotheses: Sequence[str], gold: Sequence[str], size: int) -> Scores:
-        """The loss of any number of pairs [rows], in batches of `size` of like length."""
-        pairs = self.pairs(premises, hypotheses, gold, "word")
+    def losses(self, rows: Sequence[Row], size: int) -> Scores:
+        """The loss of any number of rows [rows], in batches of `size` of like length."""
+        pairs = self.pairs(rows, "word")
         out = np.zeros(len(pairs))
         for chosen in by_length(pairs, size):
             part = [pairs[row] for row in chosen]
-            out[chosen] = self.loss(self.logits(part), [pair.gold for pair in part]).cpu().numpy()
+            out[chosen] = self.loss(self.logits(part), [pair.row for pair in part]).cpu().numpy()
         return out
 
     def wrong(self, pairs: Sequence[Pair]) -> npt.NDArray[np.bool_]:
-        """Whether the model's answer (the argmax of three labels) is not what gold means [rows]."""
-        best = self.logits(pairs).argmax(-1).tolist()
-        return np.array([THREE_WAY[label] not in MEANS[pair.gold] for label, pair in zip(best, pairs, strict=True)])
+        """Whether the model's answer (the likeliest label of the row's task) is not what gold means [rows]."""
+        rows, names = [pair.row for pair in pairs], self.reading.labels
+        best = self._among(self.logits(pairs), rows).argmax(-1).tolist()
+        said = zip(best, rows, strict=True)
+        return np.array([names[label] not in means(row.gold, self.reading.tasks[row.task]) for label, row in said])
+
+    def _among(self, logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+        """The logits, those of labels that a row's task does not know at minus infinity."""
+        return logits.masked_fill(~answers(self.reading, [row.task for row in rows], logits.device), -torch.inf)
 
     def slopes(self, pairs: Sequence[Pair], scale: float = 1.0) -> Slopes:
         """One forward and one backward pass for the whole batch: the losses' sum gives each row its own gradient.
@@ -129,16 +155,9 @@ class Victim:
         own = torch.tensor(_grid([[o >= 0 for o in pair.owner] for pair in pairs], False), device=self.device)
         with _watched(self.embeddings, lambda output: torch.where(own[..., None], scale * output, output)) as seen:
             logits = self.model(**self.padded(pairs)).logits
-            loss = self.loss(logits, [pair.gold for pair in pairs])
+            loss = self.loss(logits, [pair.row for pair in pairs])
             (gradient,) = torch.autograd.grad(loss.sum(), seen[0])
         return Slopes(loss.detach(), gradient, seen[0].detach())
-
-
-def input_embeddings(model: PreTrainedModel) -> torch.nn.Module:
-    """Where a model's input becomes vectors; an encoder-decoder reads it twice, and its encoder counts."""
-    reader = model.get_encoder() if model.config.is_encoder_decoder else model
-    found: torch.nn.Module = reader.get_input_embeddings()
-    return found
 
 
 def by_length(pairs: Sequence[Pair], size: int) -> Iterator[list[int]]:
@@ -148,7 +167,14 @@ def by_length(pairs: Sequence[Pair], size: int) -> Iterator[list[int]]:
         yield order[start : start + size]
 
 
-def rank(victim: Victim, pairs: Sequence[Pair], recipe: Recipe, ids: Sequence[str], seed: int) -> list[Scores]:
+class Ranked(NamedTuple):
+    """Scores of each pair's spans; and the gradients of the pairs as they are, where the ranking took them."""
+
+    scores: list[Scores]
+    slopes: Slopes | None
+
+
+def rank(victim: Victim, pairs: Sequence[Pair], recipe: Recipe, ids: Sequence[str], seed: int) -> Ranked:
     """Scores of each pair's spans, highest first to be perturbed.
 
     l1: the sum over a word's tokens and dimensions of the absolute gradient (Khan, section 4.2); l2: its norm;
@@ -157,14 +183,13 @@ def rank(victim: Victim, pairs: Sequence[Pair], recipe: Recipe, ids: Sequence[st
     negative of l1; random: by `seed` and the row's id alone, whatever else is in the batch.
     """
     if recipe.ranking == "random":
-        return [_in_window(pair, _dice(seed, name, len(pair.spans))) for pair, name in zip(pairs, ids, strict=True)]
+        dice = zip(pairs, ids, strict=True)
+        return Ranked([_in_window(pair, _dice(seed, name, len(pair.spans))) for pair, name in dice], None)
     if recipe.ranking == "leave_one_out":
-        return _leave_one_out(victim, pairs)
+        return Ranked(_leave_one_out(victim, pairs), None)
+    slopes = None
     if recipe.ranking == "integrated_gradients":
-        steps = recipe.integration_steps
-        mean = sum(victim.slopes(pairs, (step + 0.5) / steps).gradient for step in range(steps)) / steps
-        token = (mean * victim.slopes(pairs).embedding).sum(-1)
-        summed = _by_span(pairs, token).abs()
+        summed = _by_span(pairs, _integrated(victim, pairs, recipe.integration_steps)).abs()
     else:
         slopes = victim.slopes(pairs)
         if recipe.ranking == "grad_x_input":
@@ -174,7 +199,17 @@ def rank(victim: Victim, pairs: Sequence[Pair], recipe: Recipe, ids: Sequence[st
         else:
             summed = _by_span(pairs, slopes.gradient.abs().sum(-1)) * (-1 if recipe.ranking == "lowest" else 1)
     rows = summed.double().cpu().numpy()
-    return [_in_window(pair, row[: len(pair.spans)]) for pair, row in zip(pairs, rows, strict=True)]
+    return Ranked([_in_window(pair, row[: len(pair.spans)]) for pair, row in zip(pairs, rows, strict=True)], slopes)
+
+
+def _integrated(victim: Victim, pairs: Sequence[Pair], steps: int) -> torch.Tensor:
+    """The mean gradient on the way from zero, times the embedding [rows, tokens]; of use for the hypothesis alone."""
+    scales = [(step + 0.5) / steps for step in range(steps)]
+    gradient = torch.zeros(())
+    for scale in scales:
+        slopes = victim.slopes(pairs, scale)
+        gradient = gradient.to(slopes.gradient.device) + slopes.gradient / steps
+    return (gradient * slopes.embedding / scales[-1]).sum(-1)  # what the last pass saw, at its full size again
 
 
 def _by_span(pairs: Sequence[Pair], token: torch.Tensor) -> torch.Tensor:
@@ -187,13 +222,7 @@ def _by_span(pairs: Sequence[Pair], token: torch.Tensor) -> torch.Tensor:
 
 def _leave_one_out(victim: Victim, pairs: Sequence[Pair]) -> list[Scores]:
     """The loss without each word, in batches of this one's size."""
-    shorter = [(pair, rewrite(pair.hypothesis, {span: ""})[0]) for pair in pairs for span in pair.spans]
-    loss = victim.losses(
-        [pair.premise for pair, _ in shorter],
-        [text for _, text in shorter],
-        [pair.gold for pair, _ in shorter],
-        len(pairs),
-    )
+    loss = victim.losses([pair.having({span: ""}) for pair in pairs for span in pair.spans], len(pairs))
     ends = np.cumsum([len(pair.spans) for pair in pairs])
     return [_in_window(pair, part) for pair, part in zip(pairs, np.split(loss, ends[:-1]), strict=True)]
 

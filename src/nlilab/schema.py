@@ -44,7 +44,22 @@ def _first(mask: pd.Series) -> int:
     return int(mask.to_numpy().argmax()) + 1
 
 
-def probability_table(keys: pd.DataFrame, probabilities: npt.NDArray[np.float64]) -> pd.DataFrame:
-    """Predictions as a table: the rows' keys, and a column for each label of `THREE_WAY` [rows, 3]."""
-    columns = {label: probabilities[:, index].astype("float32") for index, label in enumerate(THREE_WAY)}
-    return keys.reset_index(drop=True).assign(**columns)
+KEYS = ("suite", "id", "seed", "victim", "recipe")
+
+
+def probability_table(
+    keys: pd.DataFrame, probabilities: npt.NDArray[np.float64], labels: Sequence[str]
+) -> pd.DataFrame:
+    """Predictions as a table: the rows' keys, and a column for each label [rows, labels].
+
+    A probability of zero is one of a label that the row's task does not have; it is left empty.
+    """
+    columns = {label: probabilities[:, index].astype("float32") for index, label in enumerate(labels)}
+    table = pd.DataFrame(columns).mask(lambda part: part == 0)
+    return pd.concat([keys.reset_index(drop=True), table], axis=1)
+
+
+def probabilities_of(table: pd.DataFrame) -> tuple[npt.NDArray[np.float64], list[str]]:
+    """The probabilities of one suite's rows [rows, labels] out of such a table, and the labels that they are of."""
+    labels = [label for label in table.columns if label not in KEYS and table[label].notna().any()]
+    return table[labels].fillna(0.0).to_numpy(dtype=np.float64), labels

@@ -1,10 +1,11 @@
 """Real datasets: from the hub at a pinned revision, a URL or a path with a sha256, to rows with named labels."""
 
 import os
+import re
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,13 +13,14 @@ import pandas as pd
 import yaml
 from pydantic import model_validator
 
-from nlilab import schema, templates
+from nlilab import schema, superglue, templates
 from nlilab.errors import UserError
 from nlilab.files import digest, read_jsonl, sha256, whole
-from nlilab.params import Settings
+from nlilab.params import Name, Settings
 
 DOWNLOADS = Path(".cache/downloads")
 TIMEOUT_S = 30
+BRACES = re.compile(r"\{(\w+)\}")
 
 
 class Dataset(Settings):
@@ -30,11 +32,15 @@ class Dataset(Settings):
     file: str | None = None
     revision: str | None = None
     sha256: str | None = None
-    format: Literal["jsonl", "parquet", "tsv", "hans", "templates"]
-    columns: dict[str, str] = {}  # ours -> theirs, e.g. {premise: sentence1}
+    format: Literal["jsonl", "parquet", "tsv", "hans", "templates", "wsc", "multirc", "record", "axg"]
+    task: Name = "nli"  # a folder of tasks/: what the rows are instances of
+    columns: dict[str, str] = {}  # ours -> theirs (sentence1), or a text with theirs in braces ("{word}: {sentence2}")
     labels: dict[str, str] = {}  # theirs (as text) -> ours; unnamed labels must be ours already
     drop: list[str] = []  # labels (as text) whose rows are left out, e.g. SNLI's -1
-    scheme: Literal["three-way", "two-way"] = "three-way"
+    scheme: Literal["three-way", "two-way"] = "three-way"  # of inference; another task's labels are those of `labels`
+    metric: Literal["accuracy", "options", "pick-one", "parity"] = (
+        "accuracy"  # nlilab.questions: rows that belong together
+    )
     group: str = "premise"  # the column whose values cluster the rows in a bootstrap
     adversarial: bool = False  # a sound model may be wrong on it by system: the label-map guard only warns
     licence: str
@@ -51,21 +57,29 @@ class Dataset(Settings):
     @property
     def label_names(self) -> tuple[str, ...]:
         """The labels that its rows may carry."""
+        if not set(self.labels.values()) <= {*schema.THREE_WAY, *schema.TWO_WAY}:
+            return tuple(dict.fromkeys(self.labels.values()))
         return schema.THREE_WAY if self.scheme == "three-way" else schema.TWO_WAY
 
 
 def fetch(name: str, dataset: Dataset) -> pd.DataFrame:
-    """Get the file, verify it, and return rows: id, premise, hypothesis, label, group, cell (HANS's heuristic)."""
+    """Get the file, verify it, and return rows: id, premise, hypothesis, label, group, cell (HANS's heuristic), task.
+
+    Candidates of a question (metric pick-one) also have `option`, the candidate's text.
+    """
     file = locate(name, dataset)
     if dataset.hub is None:
         _verify(name, dataset, file)
-    rows = READERS[dataset.format](file)
-    rows = rows.rename(columns={theirs: ours for ours, theirs in dataset.columns.items()})
+    try:
+        rows = READERS[dataset.format](file)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{name}: {file} is no {dataset.format} file (it lacks {error}); correct `format`") from error
+    rows = _with_columns(name, rows, dataset.columns)
     if "label" not in rows:
         raise UserError(f"{file}: no column 'label'; it has {', '.join(map(str, rows.columns))} (map it in `columns`)")
     if "id" not in rows:
         rows["id"] = [f"{name}-{number}" for number in range(len(rows))]
-    rows["label"] = rows["label"].map(str)
+    rows["label"] = [str(label).lower() if isinstance(label, bool) else str(label) for label in rows["label"]]
     rows = rows[~rows["label"].isin(dataset.drop)].copy()
     rows["label"] = rows["label"].map(lambda label: dataset.labels.get(label, label))
     rows["id"] = rows["id"].where(rows["id"].isna(), rows["id"].map(str))
@@ -74,8 +88,27 @@ def fetch(name: str, dataset: Dataset) -> pd.DataFrame:
         raise UserError(f"{name}: no column {dataset.group!r} to group by; it has {', '.join(map(str, rows.columns))}")
     rows["group"] = [digest(value) for value in rows["premise"]] if dataset.group == "premise" else rows[dataset.group]
     rows["cell"] = rows.get("heuristic", "")
-    columns = ["id", "premise", "hypothesis", "label", "group", "cell"]
+    rows["task"] = dataset.task
+    columns = ["id", "premise", "hypothesis", "label", "group", "cell", "task"]
+    columns += ["option"] if dataset.metric == "pick-one" else []
     return rows[columns].astype(str).reset_index(drop=True)
+
+
+def _with_columns(name: str, rows: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """The columns under our names; a text with theirs in braces is filled in row by row."""
+    texts = {ours: text for ours, text in columns.items() if "{" in text}
+    missing = [column for column in columns.values() if "{" not in column and column not in rows]
+    missing += [field for text in texts.values() for field in BRACES.findall(text) if field not in rows]
+    if missing:
+        raise UserError(f"{name}: no column {', '.join(missing)}; the file has {', '.join(map(str, rows.columns))}")
+    records = rows.to_dict("records")
+    filled = {ours: [_filled(text, record) for record in records] for ours, text in texts.items()}
+    renamed = rows.rename(columns={theirs: ours for ours, theirs in columns.items() if ours not in texts})
+    return renamed.assign(**filled)
+
+
+def _filled(text: str, record: Mapping[Any, Any]) -> str:
+    return BRACES.sub(lambda match: str(record[match[1]]), text)
 
 
 def locate(name: str, dataset: Dataset) -> Path:
@@ -199,4 +232,5 @@ def _templates(file: Path) -> pd.DataFrame:
     return pd.DataFrame(templates.expand(yaml.safe_load(file.read_text(encoding="utf-8"))))
 
 
-READERS = {"jsonl": _jsonl, "parquet": _parquet, "tsv": _tsv, "hans": _hans, "templates": _templates}
+FLAT = {"jsonl": _jsonl, "parquet": _parquet, "tsv": _tsv, "hans": _hans, "templates": _templates}
+READERS = FLAT | superglue.READERS

@@ -2,7 +2,8 @@
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
-from nlilab.metrics import Floats, argmax_then_map, cells, evaluate
+from nlilab.metrics import Floats, Names, argmax_then_map, cells, evaluate
 from nlilab.params import Settings
+from nlilab.reading import Reading
 from nlilab.schema import THREE_WAY, TWO_WAY
 
 SLICES_VERSION = 1
@@ -35,8 +37,20 @@ class ScoreSettings(Settings):
 
 
 def scheme_of(labels: pd.Series) -> tuple[str, ...]:
-    """The label names of a suite's scheme, known by the names its rows carry."""
-    return TWO_WAY if labels.isin([TWO_WAY[1]]).any() else THREE_WAY
+    """The label names of a suite's scheme, known by the names its rows carry; the positive one of two first."""
+    if labels.isin([TWO_WAY[1]]).any():
+        return TWO_WAY
+    return THREE_WAY if labels.isin(THREE_WAY).all() else tuple(sorted(labels.unique(), key=_positive_first))
+
+
+def as_read(rows: pd.DataFrame, reading: Reading) -> pd.DataFrame | None:
+    """One suite's rows with the task as which a model reads them in `task`, or None where it cannot read them."""
+    task = reading.task_for(str(rows["task"].iloc[0]), list(scheme_of(rows["label"])))
+    return rows.assign(task=task) if task else None
+
+
+def _positive_first(label: str) -> tuple[bool, str]:
+    return label in ("false", "safe"), label
 
 
 def slices(rows: pd.DataFrame, long_words: int) -> pd.DataFrame:
@@ -61,18 +75,34 @@ def slices(rows: pd.DataFrame, long_words: int) -> pd.DataFrame:
     )
 
 
-def score(rows: pd.DataFrame, probabilities: Floats, sides: pd.DataFrame) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Answers:
+    """What one model said to the rows of a suite: probabilities [rows, labels], and the labels that they are of."""
+
+    probabilities: Floats
+    labels: Sequence[str]
+
+    def named(self, scheme: Sequence[str]) -> Names:
+        """The answers as names of the suite's scheme [rows]."""
+        return argmax_then_map(self.probabilities, self.labels, scheme)
+
+    def take(self, rows: npt.NDArray[Any]) -> "Answers":
+        """The answers to some of the rows, by mask or by place."""
+        return Answers(self.probabilities[rows], self.labels)
+
+
+def score(rows: pd.DataFrame, answers: Answers, sides: pd.DataFrame) -> dict[str, Any]:
     """All metrics of one model on one suite: overall, per slice, per cell of a heuristics suite.
 
     Args:
-        rows: label, group, cell; probabilities: [rows, 3]; sides: the `slices` of the rows.
+        rows: label, group, cell; sides: the `slices` of the rows.
     """
     gold = rows["label"].to_numpy(dtype=str)
     scheme = scheme_of(rows["label"])
-    out = evaluate(gold, probabilities, scheme)
-    correct = argmax_then_map(probabilities, scheme) == gold
+    out = evaluate(gold, answers.probabilities, answers.labels, scheme)
+    correct = answers.named(scheme) == gold
     out["slices"] = {
-        name: evaluate(gold[mask], probabilities[mask], scheme)
+        name: evaluate(gold[mask], answers.probabilities[mask], answers.labels, scheme)
         for name in SLICES
         if (mask := (sides[name] != "").to_numpy()).any()
     }
@@ -86,7 +116,7 @@ def score(rows: pd.DataFrame, probabilities: Floats, sides: pd.DataFrame) -> dic
     return out
 
 
-def guard(rows: pd.DataFrame, predictions: Mapping[str, Floats]) -> dict[str, Any]:
+def guard(rows: pd.DataFrame, predictions: Mapping[str, Answers]) -> dict[str, Any]:
     """The label-map guard: does a permuted reading of the gold labels fit the models better than the declared one?
 
     Every row scores 1 / (rows of its gold label) where a model is right, so that a model which always gives one
@@ -98,7 +128,7 @@ def guard(rows: pd.DataFrame, predictions: Mapping[str, Floats]) -> dict[str, An
     scheme = scheme_of(rows["label"])
     gold = rows["label"].to_numpy(dtype=str)
     present = [label for label in scheme if (gold == label).any()]
-    named = [argmax_then_map(probabilities, scheme) for probabilities in predictions.values()]
+    named = [answers.named(scheme) for answers in predictions.values()]
 
     def hits(reading: Mapping[str, str]) -> Floats:
         read = np.array([reading[label] for label in gold])

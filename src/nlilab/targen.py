@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field
 
-from nlilab.answers import Unreadable, read_fields, read_list
+from nlilab.answers import Unreadable, read_fields, read_list, read_records
 from nlilab.asking import Failed, Read, ask_until_read
 from nlilab.errors import UserError
 from nlilab.files import digest
@@ -14,30 +14,35 @@ from nlilab.llm.request import Request
 from nlilab.llm.writer import Writer, text_of
 from nlilab.params import Name, Settings
 from nlilab.progress import Report
+from nlilab.strategies import Asked
 from nlilab.task import Task, answer_schema
 
-SEEDS_PER_REQUEST = 10
+SEEDS_PER_REQUEST = 12  # a multiple of four: AX-g's seeds come in quadruples
 ROUNDS = 4  # how often a list that came back too short is asked for again
 EVIDENCE = 500  # characters of an unreadable answer that a reject keeps
 
 
 class PlanSettings(Settings):
-    """The plan that all generators share: who writes contexts and premises, and how many."""
+    """The plan that all generators share: who writes contexts and seeds, and how many."""
 
     generator: Name
     contexts: Annotated[int, Field(ge=1, le=1000)]
-    premises_per_context: Annotated[int, Field(ge=1)]
+    seeds_per_context: Annotated[int, Field(ge=1)]
 
 
 class GenerateSettings(Settings):
-    """How many hypotheses each (premise, label) gets, and how often an unreadable one is asked for again."""
+    """How many instances each (seed, label) gets, and how often an unreadable one is asked for again."""
 
     samples: Annotated[int, Field(ge=1, le=1000)] = 1
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
 
 
 def write_contexts(writer: Writer, task: Task, count: int) -> list[str]:
-    """Step 1: `count` different contexts."""
+    """Step 1: `count` different contexts; a task whose contexts.md is a list has them already."""
+    if listed := task.contexts.items:
+        if len(listed) < count:
+            raise UserError(f"the task {task.name!r} lists {len(listed)} contexts of {count}; lower plan.contexts")
+        return listed[:count]
     schema = answer_schema({"contexts": {"type": "array", "items": {"type": "string"}}})
 
     def ask(sample: int) -> list[str]:
@@ -48,93 +53,116 @@ def write_contexts(writer: Writer, task: Task, count: int) -> list[str]:
     return _collect(ask, count, f"{writer.name} wrote {{got}} different contexts of {count}; lower plan.contexts")
 
 
-def write_premises(writer: Writer, task: Task, contexts: list[str], per_context: int, report: Report) -> pd.DataFrame:
-    """Step 2: rows id, context, genre, length, <seed field>; distinct within the whole plan."""
-    schema = answer_schema({"premises": {"type": "array", "items": {"type": "string"}}})
-    shapes = [(genre, length) for length in task.file.lengths for genre in task.file.genres]
+def write_seeds(writer: Writer, task: Task, contexts: list[str], per_context: int, report: Report) -> pd.DataFrame:
+    """Step 2: rows id, context, <shapes>, <seed fields>; distinct within the whole plan.
+
+    A task whose seeds.md is a list takes its items in turn; the column `repeat` counts how often one came before.
+    """
+    if listed := task.seeds.items:
+        return _listed_seeds(task, contexts, per_context, listed)
+    fields, shapes = task.file.seeds, task.shapes()
+    item = {"type": "string"} if len(fields) == 1 else answer_schema({field: {"type": "string"} for field in fields})
+    schema = answer_schema({"seeds": {"type": "array", "items": item}})
     rows: list[dict[str, str]] = []
-    seen: set[str] = set()
+    seen: set[tuple[str, ...]] = set()
     held = dict.fromkeys(contexts, 0)
     reason = ""
     for turn in range(ROUNDS):
         slots = [slot for context in contexts for slot in _slots(context, per_context, held[context], turn)]
         requests = []
         for context, chunk, count, offset in slots:
-            genre, length = shapes[(contexts.index(context) + chunk) % len(shapes)]
+            shape = shapes[(contexts.index(context) + chunk) % len(shapes)]
             meta = {"task": task.name, "step": "seeds", "context": context, "n": str(count), "offset": str(offset)}
-            messages = task.seeds.messages(n=count, context=context, genre=genre, length=length)
-            requests.append(writer.request(messages, schema, chunk, meta | {"genre": genre, "length": length}))
+            messages = task.seeds.messages(n=count, context=context, **shape)
+            requests.append(writer.request(messages, schema, chunk, meta | shape))
         for request, answer in zip(requests, writer.ask(requests, report), strict=True):
             context = request.meta["context"]
             try:
-                texts = read_list(text_of(answer), "premises")
+                found = _read_seeds(text_of(answer), fields)
             except Unreadable as error:
-                texts, reason = [], f" (an answer was unreadable: {error})"
-            for text in texts:
-                if held[context] < per_context and text not in seen:
-                    seen.add(text)
+                found, reason = [], f" (an answer was unreadable: {error})"
+            for seed in found:
+                values = tuple(seed.values())
+                if held[context] < per_context and values not in seen:
+                    seen.add(values)
                     held[context] += 1
-                    rows.append(
-                        {
-                            "id": digest(task.name, context, text),
-                            "context": context,
-                            "genre": request.meta["genre"],
-                            "length": request.meta["length"],
-                            task.file.seed_field: text,
-                        }
-                    )
+                    shape = {name: request.meta[name] for name in task.file.shapes}
+                    rows.append({"id": digest(task.name, context, *values), "context": context, **shape, **seed})
         if all(count == per_context for count in held.values()):
             break
     if short := {context: count for context, count in held.items() if count < per_context}:
         context, count = next(iter(short.items()))
         raise UserError(
-            f"{writer.name} wrote {count} different premises of {per_context} for {context!r} after {ROUNDS} rounds"
-            f"{reason}; lower plan.premises_per_context, or see to the generator"
+            f"{writer.name} wrote {count} different seeds of {per_context} for {context!r} after {ROUNDS} rounds"
+            f"{reason}; lower plan.seeds_per_context, or see to the generator"
         )
     order = {context: number for number, context in enumerate(contexts)}
     rows.sort(key=lambda row: order[row["context"]])
     return pd.DataFrame(rows)
 
 
-def plan_cells(task: Task, premises: pd.DataFrame, samples: int) -> pd.DataFrame:
-    """The (seed, label, sample) cells, exactly balanced and the same for every generator; the id is the cell's."""
-    field = task.file.seed_field
-    return pd.DataFrame(
-        {
-            "id": digest(task.name, seed["id"], label, sample),
-            "context": seed["context"],
-            "seed_id": seed["id"],
-            field: seed[field],
-            "label": label,
-            "sample": sample,
-        }
-        for seed in premises.to_dict("records")
-        for label in task.labels
-        for sample in range(samples)
-    )
+def _listed_seeds(task: Task, contexts: list[str], per_context: int, items: list[str]) -> pd.DataFrame:
+    """Each context goes on in the list where the one before it stopped."""
+    shapes = task.shapes()
+    rows = []
+    for place, context in enumerate(contexts):
+        for number in range(per_context):
+            item, repeat = items[(place * per_context + number) % len(items)], number // len(items)
+            shape = shapes[(place + number) % len(shapes)]
+            name = digest(task.name, context, item, repeat)
+            rows.append({"id": name, "context": context, **shape, task.file.seeds[0]: item, "repeat": repeat})
+    return pd.DataFrame(rows)
+
+
+def _read_seeds(text: str, fields: list[str]) -> list[dict[str, str]]:
+    if len(fields) == 1:
+        return [{fields[0]: item} for item in read_list(text, "seeds")]
+    return read_records(text, "seeds", fields)
+
+
+def plan_cells(task: Task, seeds: pd.DataFrame, samples: int) -> pd.DataFrame:
+    """The (seed, label, sample) cells, exactly balanced and the same for every generator; the id is the cell's.
+
+    A task's turns go round from seed to seed, the same for all labels of a seed.
+    """
+    cells = []
+    for number, seed in enumerate(seeds.to_dict("records")):
+        turns = {name: values[number % len(values)] for name, values in task.file.turns.items()}
+        given = {name: seed[name] for name in ("context", *task.file.shapes, *task.file.seeds)} | turns
+        for label in task.labels:
+            for sample in range(samples):
+                cells.append(
+                    {
+                        "id": digest(task.name, seed["id"], label, sample),
+                        "seed_id": seed["id"],
+                        **given,
+                        "label": label,
+                        "sample": sample + samples * seed.get("repeat", 0),
+                    }
+                )
+    return pd.DataFrame(cells)
 
 
 def write_instances(
-    writer: Writer, task: Task, cells: pd.DataFrame, attempts: int, report: Report
+    writer: Writer, asked: Asked, cells: pd.DataFrame, attempts: int, report: Report
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Step 3: one instance for each cell, label first; unreadable answers are asked for again, within `attempts`.
 
     Returns (rows, rejects): every cell is in rows or, with its last attempt marked final, in rejects; earlier
     attempts that failed are in rejects too.
     """
-    field = task.file.written_field
-    schema = answer_schema({field: {"type": "string"}})
+    schema = answer_schema({field: {"type": "string"} for field in asked.fields})
     records: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in cells.to_dict("records")
     ]
     found, failed = ask_until_read(
         records,
-        lambda cell, further: _instance_request(writer, task, schema, cell, further),
-        lambda text: read_fields(text, [field])[field],
+        lambda cell, further: _instance_request(writer, asked, schema, cell, further),
+        lambda text: read_fields(text, asked.fields),
         lambda requests: writer.ask(requests, report),
         attempts,
     )
-    rows = [_instance_row(writer, task, cell, found[place]) for place, cell in enumerate(records) if place in found]
+    rows = [_instance_row(writer, asked, cell, found[place]) for place, cell in enumerate(records) if place in found]
     rejects = [_instance_reject(records[failure.place], failure) for failure in failed]
     _check_whole(cells, rows, rejects)
     if not rows:
@@ -146,23 +174,24 @@ def write_instances(
 
 
 def _instance_request(
-    writer: Writer, task: Task, schema: dict[str, Any], cell: dict[str, Any], further: int
+    writer: Writer, asked: Asked, schema: dict[str, Any], cell: dict[str, Any], further: int
 ) -> Request:
-    field = task.file.seed_field
-    values = {"context": cell["context"], field: cell[field]}
-    meta = {"task": task.name, "step": "generate", "label": cell["label"], **values}
-    return writer.request(task.generate[cell["label"]].messages(**values), schema, cell["sample"] + further, meta)
+    file = asked.task.file
+    given = {name: str(cell[name]) for name in ("context", "label", *file.seeds, *file.turns)}
+    meta = {"task": asked.task.name, "step": "generate", "writes": ",".join(asked.fields), **given}
+    return writer.request(asked.messages(cell), schema, cell["sample"] + further, meta)
 
 
-def _instance_row(writer: Writer, task: Task, cell: dict[str, Any], read: Read[str]) -> dict[str, Any]:
-    """The cell with what was written for it, and by whom on which prompt."""
+def _instance_row(writer: Writer, asked: Asked, cell: dict[str, Any], read: Read[dict[str, str]]) -> dict[str, Any]:
+    """The cell with what was written for it, by whom, on which prompt, and what that answer cost."""
     return {
         **cell,
-        task.file.written_field: read.value,
+        **read.value,
         "generator": writer.name,
         "model": read.model,
-        "prompt": task.generate[cell["label"]].digest,
+        "prompt": asked.wording(cell["label"]),
         "request": read.request.key,
+        "cost_usd": writer.cost(read.answer),
     }
 
 

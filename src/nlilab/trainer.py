@@ -1,4 +1,4 @@
-"""Training the classifier: HF Trainer with a budget of optimiser steps; and out-of-fold predictions."""
+"""Training a small model: HF Trainer with a budget of optimiser steps; and out-of-fold predictions."""
 
 import math
 import tempfile
@@ -9,31 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from transformers import (
-    DataCollatorWithPadding,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from nlilab.classifier import (
-    Floats,
-    View,
-    encode,
-    load_start,
-    pick_precision,
-    predict_loaded,
-    save_tokenizer,
-)
+from nlilab.checkpoint import load_start, save
+from nlilab.classifier import Floats, encode, pick_precision, predict_loaded
 from nlilab.errors import UserError
 from nlilab.freelb import FreeLbTrainer
+from nlilab.heads import Classifier, core
+from nlilab.launch import process, processes
+from nlilab.memory import memory_explained
 from nlilab.progress import Report
+from nlilab.reading import Reading
 from nlilab.recipes import FreeLb
-from nlilab.schema import THREE_WAY
 from nlilab.training import TrainSettings
 
 LOG_POINTS = 20
@@ -60,79 +47,134 @@ def train(
     settings: TrainSettings,
     seed: int,
     out: Path,
+    reading: Reading,
     start: Path | None = None,
     report: Report | None = None,
     adversary: FreeLb | None = None,
 ) -> Trained:
-    """Train a classifier on rows (premise, hypothesis, label) and write it to the folder `out`.
+    """Train a model on rows (premise, hypothesis, label, task) and write it to the folder `out`.
 
-    `start` names another arm's model to go on from (two-step fine-tuning, Zhang & Pavlick 2025); else the
-    pretrained encoder gets a new head. The seed decides the head and the order of rows. `adversary` perturbs the
-    embeddings within each step.
+    `start` names another arm's model to go on from (two-step fine-tuning, Zhang & Pavlick 2025); else the pretrained
+    model gets the head that the settings ask for. The seed decides a new head and the order of rows. `adversary`
+    perturbs the embeddings within each step. With no steps the start is saved as it is. Of several processes that
+    train together the first one writes.
     """
-    fitted, tokenizer = _fit(rows, settings, seed, start, "pair", report, adversary)
-    out.mkdir(parents=True, exist_ok=True)
-    fitted.model.save_pretrained(out)
-    save_tokenizer(tokenizer, out)
-    return fitted.trained
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    model: PreTrainedModel
-    trained: Trained
+    classifier, trained = _fit(rows, settings, seed, reading, start, report, adversary)
+    if process() == 0:
+        save(classifier, out)
+    return trained
 
 
 def _fit(
     rows: pd.DataFrame,
     settings: TrainSettings,
     seed: int,
+    reading: Reading,
     start: Path | None,
-    view: View,
     report: Report | None,
     adversary: FreeLb | None = None,
-) -> tuple[_Fitted, PreTrainedTokenizerBase]:
+) -> tuple[Classifier, Trained]:
+    precision, steps = pick_precision(settings.precision), settings.steps
     set_seed(seed)
-    steps = settings.steps
-    model, tokenizer = load_start(settings, start)
-    encoded, truncated = encode(rows, tokenizer, settings.max_length, view)
-    label_ids = [THREE_WAY.index(label) for label in rows["label"]]
-    examples: Any = [{**item, "labels": label} for item, label in zip(encoded, label_ids, strict=True)]
-    precision = pick_precision(settings.precision)
+    classifier = load_start(settings, reading, start)
+    encoded = encode(rows, classifier, settings.max_length)
+    losses: list[dict[str, float]] = []
+    if steps:
+        examples = _examples(encoded.inputs, rows, reading)
+        with memory_explained(f"train on {settings.batch_size} rows of up to {settings.max_length} tokens a step"):
+            losses = _run(classifier, examples, settings, seed, precision, report, adversary)
+    epochs = round(steps * settings.batch_size / max(1, len(rows)), 3)
+    return classifier, Trained(steps, len(rows), epochs, precision, encoded.truncated, losses)
+
+
+def _examples(inputs: list[dict[str, list[int]]], rows: pd.DataFrame, reading: Reading) -> list[dict[str, Any]]:
+    """The model's inputs with the labels' numbers."""
+    if rows.empty:
+        raise UserError("no rows to train on; an arm without rows is a model with train.steps: 0")
+    if strange := sorted(set(rows["label"]) - set(reading.labels)):
+        raise UserError(f"rows labelled {', '.join(strange)}; the arm's tasks know {', '.join(reading.labels)}")
+    numbers = [reading.labels.index(label) for label in rows["label"]]
+    return [{**item, "labels": number} for item, number in zip(inputs, numbers, strict=True)]
+
+
+def _run(
+    classifier: Classifier,
+    examples: Any,
+    settings: TrainSettings,
+    seed: int,
+    precision: str,
+    report: Report | None,
+    adversary: FreeLb | None,
+) -> list[dict[str, float]]:
+    """Fit the model in place; returns the loss at some of the steps."""
+    if settings.gradient_checkpointing:
+        _recompute(classifier, settings)
     with tempfile.TemporaryDirectory() as scratch:
-        arguments = TrainingArguments(
-            output_dir=scratch,
-            max_steps=steps,
-            per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            warmup_steps=math.ceil(settings.warmup_share * steps),
-            weight_decay=settings.weight_decay,
-            # Rows of like length share a batch: little padding is computed (1.4x here), and the order stays random.
-            train_sampling_strategy="group_by_length",
-            optim="adamw_torch_fused",  # one pass over the weights: the plain loop takes a third of a step on CPU
-            bf16=precision == "bf16",
-            use_cpu=not torch.accelerator.is_available(),
-            seed=seed,
-            data_seed=seed,
-            logging_steps=max(1, steps // LOG_POINTS),
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-        )
+        arguments = _arguments(settings, seed, precision, scratch)
         parts: dict[str, Any] = {
-            "model": model,
+            "model": classifier.model,
             "args": arguments,
             "train_dataset": examples,
-            "data_collator": DataCollatorWithPadding(tokenizer),
+            "data_collator": DataCollatorWithPadding(classifier.tokenizer),
             "callbacks": [_Progress(report)],
+            "compute_loss_func": _cross_entropy,
         }
         trainer = FreeLbTrainer(adversary, **parts) if adversary else Trainer(**parts)
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-        history = trainer.state.log_history
-    losses = [{"step": entry["step"], "loss": round(float(entry["loss"]), 6)} for entry in history if "loss" in entry]
-    epochs = round(steps * settings.batch_size / len(examples), 3)
-    return _Fitted(model, Trained(steps, len(examples), epochs, precision, truncated, losses)), tokenizer
+        if arguments.world_size > 1:
+            trainer.accelerator.end_training()
+    if settings.gradient_checkpointing:
+        core(classifier.model).activation_checkpointing_disable()
+    history = trainer.state.log_history
+    return [{"step": entry["step"], "loss": round(float(entry["loss"]), 6)} for entry in history if "loss" in entry]
+
+
+def _arguments(settings: TrainSettings, seed: int, precision: str, scratch: str) -> TrainingArguments:
+    steps = settings.steps
+    arguments = TrainingArguments(
+        output_dir=scratch,
+        max_steps=steps,
+        per_device_train_batch_size=settings.batch_size // settings.accumulate // processes(),
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=settings.learning_rate,
+        warmup_steps=math.ceil(settings.warmup_share * steps),
+        weight_decay=settings.weight_decay,
+        # Rows of like length share a batch: little padding is computed (1.4x here), and the order stays random.
+        train_sampling_strategy="group_by_length",
+        optim="adamw_torch_fused",  # one pass over the weights: the plain loop takes a third of a step on CPU
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=not torch.accelerator.is_available(),
+        seed=seed,
+        data_seed=seed,
+        logging_steps=max(1, steps // LOG_POINTS),
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,  # `encode` makes no others
+    )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # several GPUs: by processes; DataParallel would enlarge the batch
+    return arguments
+
+
+def _cross_entropy(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+    """The mean over all rows of an optimiser step, of which `labels` may be a part, in nats.
+
+    Here and not in the models: some of them (BERT, T5) leave the division by the micro-batches out.
+    """
+    total = torch.nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum")
+    return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+
+
+def _recompute(classifier: Classifier, settings: TrainSettings) -> None:
+    try:
+        core(classifier.model).activation_checkpointing_enable()
+    except ValueError as error:
+        raise UserError(
+            f"train.gradient_checkpointing: {settings.model} cannot do it ({error}); lower batch_size or max_length, "
+            "or raise accumulate instead"
+        ) from error
 
 
 def out_of_fold(
@@ -140,12 +182,12 @@ def out_of_fold(
     settings: TrainSettings,
     folds: int,
     seed: int,
-    view: View = "pair",
+    reading: Reading,
     report: Report | None = None,
 ) -> Floats:
-    """Probabilities [rows, 3] of each row by a model that was trained without its group (column `group`).
+    """Probabilities [rows, labels] of each row by a model that was trained without its group (column `group`).
 
-    The input of confident learning (Northcutt et al. 2021), and with `view="hypothesis"` the test for artefacts
+    The input of confident learning (Northcutt et al. 2021), and with the view `hypothesis` the test for artefacts
     (Poliak et al. 2018).
     """
     from sklearn.model_selection import GroupKFold  # here: a training that needs no folds starts a second sooner
@@ -153,12 +195,12 @@ def out_of_fold(
     groups = rows["group"]
     if groups.nunique() < folds:
         raise UserError(f"{folds} folds need at least as many groups, got {groups.nunique()}; lower the folds")
-    out = np.zeros((len(rows), len(THREE_WAY)))
+    out = np.zeros((len(rows), len(reading.labels)))
     for number, (rest, held) in enumerate(
         GroupKFold(folds, shuffle=True, random_state=seed).split(rows, groups=groups)
     ):
-        fitted, tokenizer = _fit(rows.iloc[rest], settings, seed, None, view, None)
-        out[held] = predict_loaded(fitted.model, tokenizer, rows.iloc[held], 128, settings.max_length, view, None)
+        classifier, _ = _fit(rows.iloc[rest], settings, seed, reading, None, None)
+        out[held] = predict_loaded(classifier, rows.iloc[held], 128, settings.max_length, None)
         if report:
             report(number + 1, folds)
     return out
@@ -171,5 +213,5 @@ class _Progress(TrainerCallback):
         self.report = report
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.report:
+        if self.report and state.is_world_process_zero:
             self.report(state.global_step, state.max_steps)

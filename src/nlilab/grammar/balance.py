@@ -29,19 +29,22 @@ def features(hypothesis: str) -> list[str]:
     return [*dict.fromkeys(tokens), f"length {min(len(tokens) // 2, 12)}", *denied]
 
 
-def _tagged(seen: set[str], candidate: Hypothesis) -> list[str]:
-    found = features(candidate.text)
-    if candidate.label != LABELS[0] and seen.issuperset(words(candidate.text)):
-        found.append(REPEATED_TAG)
-    return found
-
-
 class Balance:
-    """Counts of every feature under each label; a hypothesis is welcome where its features are still rare."""
+    """Counts of every feature under each label; a hypothesis is welcome where its features are still rare.
 
-    def __init__(self) -> None:
+    The first of the labels is the one that holds; only among the others is a repetition of the premise welcome.
+    """
+
+    def __init__(self, labels: Sequence[str] = LABELS) -> None:
+        self._labels = labels
         self._counts: dict[str, list[int]] = {}
-        self._surplus: tuple[dict[str, float], ...] = ({}, {}, {})
+        self._surplus: tuple[dict[str, float], ...] = tuple({} for _ in labels)
+
+    def _tagged(self, seen: set[str], candidate: Hypothesis) -> list[str]:
+        found = features(candidate.text)
+        if candidate.label != self._labels[0] and seen.issuperset(words(candidate.text)):
+            found.append(REPEATED_TAG)
+        return found
 
     def _cost(self, label: int, found: Sequence[str]) -> float:
         surplus = self._surplus[label]
@@ -50,20 +53,20 @@ class Balance:
 
     def _count(self, label: int, found: Sequence[str]) -> None:
         for feature in found:
-            counts = self._counts.setdefault(feature, [0, 0, 0])
+            counts = self._counts.setdefault(feature, [0] * len(self._labels))
             counts[label] += 1
             total = sum(counts)
             for index, surplus in enumerate(self._surplus):
-                surplus[feature] = (3 * counts[index] - total) / (1 + total) ** 0.5
+                surplus[feature] = (len(self._labels) * counts[index] - total) / (1 + total) ** 0.5
 
     def choose(self, premise: str, candidates: Sequence[Hypothesis]) -> list[Hypothesis]:
         """At most PER_LABEL of each label, equally many, taking turns between the labels."""
         seen = set(words(premise))
-        pools: tuple[list[tuple[Hypothesis, list[str]]], ...] = ([], [], [])
+        pools: tuple[list[tuple[Hypothesis, list[str]]], ...] = tuple([] for _ in self._labels)
         for candidate in candidates:
-            pools[LABELS.index(candidate.label)].append((candidate, _tagged(seen, candidate)))
+            pools[self._labels.index(candidate.label)].append((candidate, self._tagged(seen, candidate)))
         size = min(PER_LABEL, *map(len, pools))
-        order = sorted(range(len(LABELS)), key=lambda label: len(pools[label]))
+        order = sorted(range(len(self._labels)), key=lambda label: len(pools[label]))
         chosen: list[Hypothesis] = []
         for label in order * size:
             costs = [self._cost(label, found) for _, found in pools[label]]

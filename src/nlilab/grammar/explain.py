@@ -24,6 +24,7 @@ _MATTER = {
     "other activity": "another activity",
     "other subject": "another person",
     "comparison": "a comparison",
+    "place": "where somebody is",
 }
 _VERDICT = {
     "entailment": "and whenever the premise is true, the hypothesis is true too",
@@ -47,3 +48,8 @@ def explanation(phenomenon: str, label: str) -> str:
     """The reason for this label."""
     own = _OWN.get((phenomenon, label))
     return own or f"The hypothesis turns on {_MATTER[phenomenon]}, {_VERDICT[label]}."
+
+
+def reason(phenomenon: str, text: str, verdict: str) -> str:
+    """The reason why something that is said or asked of a passage fits it or not."""
+    return f"The {text} turns on {_MATTER[phenomenon].replace('premise', 'passage')}; {verdict}."

@@ -49,7 +49,7 @@ def finish(dice: Dice, scene: Scene) -> Scene:
     return replace(scene, text=dice.pick(ways), worlds=worlds, events=(*scene.events, fact))
 
 
-def draw(dice: Dice, domain: Domain, number: int) -> Scene:
-    """The scene with this number in its domain's sequence."""
-    frames = [frame for frame, share in _PLAN for _ in range(share)]
+def draw(dice: Dice, domain: Domain, number: int, long: bool = False) -> Scene:
+    """The scene with this number in its domain's sequence; `long`: none of the shortest captions."""
+    frames = [frame for frame, share in _PLAN[1 if long else 0 :] for _ in range(share)]
     return finish(dice, frames[number * 17 % len(frames)](dice, domain))

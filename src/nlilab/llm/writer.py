@@ -12,8 +12,10 @@ from nlilab.llm.money import FREE, Price, Tariff, tariff
 from nlilab.llm.recording import Recording, recording_path
 from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
-from nlilab.params import Settings, conf_entry, section
+from nlilab.params import Name, Settings, conf_entry, section
 from nlilab.progress import Report
+
+Strategy = Literal["targen", "zero-shot", "attributes", "few-shot"]
 
 
 class LlmSettings(Settings):
@@ -38,6 +40,8 @@ class GeneratorEntry(Settings):
     model: str
     base_url: str | None = None
     structured: bool = False  # ask the provider for answers constrained to the JSON schema
+    strategy: Strategy = "targen"  # nlilab.strategies: how it is asked for instances
+    prompts: Name | None = None  # another wording of step 3: tasks/<task>/generate/<prompts>
     price: Price | None = None  # where conf/prices.yaml has none, or another
     parameters: dict[str, Any] = {}
 
@@ -57,6 +61,11 @@ class Writer:
         """A request to this generator; the schema is part of it only where answers are constrained to it."""
         request = self.generator.request(messages, sample=sample, meta={**meta, "generator": self.name})
         return replace(request, parameters={**request.parameters, "schema": schema}) if self.structured else request
+
+    def cost(self, answer: Response) -> float | None:
+        """What an answer cost in dollars at the online list price; None where nobody knows the price."""
+        known = self.client.tariffs.get(self.generator.identity)
+        return round(known.price.of(answer), 9) if known and known.price else None
 
     def ask(self, requests: list[Request], report: Report | None = None) -> list[Response | ProviderError]:
         """Every answer in the order of the requests."""
@@ -91,7 +100,7 @@ def open_generator(name: str) -> tuple[Generator, GeneratorEntry]:
 
 def tariff_of(name: str, entry: GeneratorEntry, settings: LlmSettings) -> Tariff:
     """What the generator costs; a UserError where nobody knows."""
-    if entry.provider in LOCAL:
+    if entry.provider in LOCAL and entry.price is None:
         return FREE
     return tariff(name, entry.provider, entry.model, entry.base_url, entry.price, settings.allow_unpriced)
 

@@ -9,7 +9,6 @@ from nlilab.files import read_json
 from nlilab.params import CONF, Run, read_yaml
 from nlilab.recipes import AttackSettings
 from nlilab.report.pairs import Pair, matchups_of, mean_of, ordered, pairs_of
-from nlilab.report.published import Document, documents
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,6 @@ class Attacking:
     gallery: list[Mapping[str, Any]]
     attack_speeds: Mapping[str, Mapping[str, float]]  # rows per second: recipe -> model
     read_speeds: Mapping[str, float]
-    published: Mapping[str, Document]
 
     def matchups(self) -> list[list[Pair]]:
         """The pairs, one list over all attacked suites for each two models."""
@@ -149,7 +147,6 @@ def attacking(metrics: Path, run: Run, settings: AttackSettings, comparison: Map
             if attacks
         },
         read_speeds={model: _speed(metrics / "reading" / f"{model}.json") for model in settings.readers if attacks},
-        published=documents() if attacks else {},
     )
 
 

@@ -1,24 +1,27 @@
 """report.md: the comparison as GitHub Markdown."""
 
-import html
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from nlilab.report import gallery
 from nlilab.report.attacks import Bounds, Stand
 from nlilab.report.facts import Facts
+from nlilab.report.further import FURTHER, Seeds, detected, detecting, explained, further
+from nlilab.report.gfm import formatted, safe, table
 from nlilab.report.hardening import change, findings, whole_percent
+from nlilab.report.markdown_published import published_tables
 from nlilab.report.pairs import Pair
 from nlilab.report.words import MARKS, confidence_words, judged, limits, p_value, percent, plain, points, sentence
 
 PAIRS = 5  # examples of perturbed pairs
-LIMIT = 2000  # characters: a table is no place for a longer text
 
 
 def markdown(facts: Facts) -> str:
-    """Models x suites with mean and interval, then the sentences and the pairs with their verdicts."""
+    """The sentences, models x suites with mean and interval, the pairs with their verdicts, published tables."""
     run = facts.run
     level = confidence_words(facts.confidence)
+    said = [sentence(pairs, facts.confidence, len(run.suites)) for pairs in facts.matchups()]
+    nothing = "One model only." if len(run.models) == 1 else "No two models read the same suite."
+    unread = "" if len(facts.alike()) == 1 else "; –: not read"
     lines = [
         "# Does this training data make the model robust?",
         "",
@@ -26,28 +29,70 @@ def markdown(facts: Facts) -> str:
         "",
         "## Verdicts",
         "",
-        *([f"- {_text(sentence(pairs, facts.confidence))}" for pairs in facts.matchups()] or ["One model only."]),
+        *([f"- {safe(line)}" for line in said] or [nothing]),
         "",
-        f"## Accuracy (%, mean over seeds, {level} interval)",
+        f"## Accuracy (%, mean over seeds, {level} interval{unread})",
         "",
-        *_table(
-            ["model", *run.suites],
-            ([model, *(_accuracy(facts, suite, model) for suite in run.suites)] for model in run.models),
+        *table(
+            ["model", *(_titled(facts, suite) for suite in run.suites)],
+            (
+                *([model, *(_accuracy(facts, suite, model) for suite in run.suites)] for model in run.models),
+                ["most frequent label", *(percent(facts.majority(suite)) for suite in run.suites)],
+            ),
         ),
         "",
+        *_detected(facts),
+        *_further(facts),
     ]
     if facts.pairs:
         lines += [f"## Pairs (points of accuracy, {level} interval)", "", *_pairs(facts.pairs), ""]
+    lines += published_tables(facts)
     if facts.attacking.attacks:
         lines += _under_attack(facts)
-    lines += ["## What this cannot show", "", *(f"- {_text(limit)}" for limit in limits(facts))]
+    lines += ["## What this cannot show", "", *(f"- {safe(limit)}" for limit in limits(facts))]
     return "\n".join(lines) + "\n"
 
 
+def _titled(facts: Facts, suite: str) -> str:
+    """A suite's name, with its task where there are several."""
+    return f"{suite} ({facts.suites[suite]['task']})" if len(facts.tasks) > 1 else suite
+
+
 def _accuracy(facts: Facts, suite: str, model: str) -> str:
+    if model not in facts.accuracy[suite]:
+        return "–"
     value = facts.accuracy[suite][model]
     shown = f"{percent(value['mean'])} ({percent(value['low'])} to {percent(value['high'])})"
     return shown + _tainted(facts, model, suite)
+
+
+def _detected(facts: Facts) -> list[str]:
+    rows = [
+        [_titled(facts, suite), model + _tainted(facts, model, suite), *map(percent, detected(facts, suite, model))]
+        for suite in detecting(facts)
+        for model in facts.readers(suite)
+    ]
+    head = ["suite", "model", "precision", "recall", "F1"]
+    return ["## Vulnerable code found (%, means over seeds)", "", *table(head, rows), ""] if rows else []
+
+
+def _further(facts: Facts) -> list[str]:
+    found = further(facts)
+    out = ["## Further measures (%, mean and range of the seeds)", ""] if found else []
+    out += [f"- {name}: {text}" for name, text in explained(found)]
+    for one in found:
+        head = ["suite", "model", *(FURTHER[measure][0] for measure in one.measures)]
+        rows = [
+            [_titled(facts, suite), model + _tainted(facts, model, suite), *map(_range, values)]
+            for suite, held in one.suites.items()
+            for model, values in held
+        ]
+        out += ["", *table(head, rows)]
+    return [*out, ""] if found else []
+
+
+def _range(seeds: Seeds | None) -> str:
+    return "–" if seeds is None else f"{percent(seeds.mean)} ({percent(seeds.low)} to {percent(seeds.high)})"
 
 
 def _tainted(facts: Facts, model: str, suite: str) -> str:
@@ -60,12 +105,12 @@ def _under_attack(facts: Facts) -> list[str]:
     lines = [
         "## Under attack",
         "",
-        *(f"- {_text(finding.text)}" for finding in said),
-        *(f"- {_text(text)}" for text in judged(facts)),
+        *(f"- {safe(finding.text)}" for finding in said),
+        *(f"- {safe(text)}" for text in judged(facts)),
         "",
         f"### Accuracy under attack (%, {level} interval; –: not attacked)",
         "",
-        *_table(
+        *table(
             ["model", *(attack.place for attack in found.attacks)],
             (
                 [model]
@@ -81,7 +126,7 @@ def _under_attack(facts: Facts) -> list[str]:
         "",
         f"### What attacks take and hardening wins back (%, {level} interval)",
         "",
-        *_table(
+        *table(
             [
                 "attack",
                 "model",
@@ -152,16 +197,16 @@ def _examples(facts: Facts) -> list[str]:
         was = ", ".join(found[2] for found in pair["changes"])
         tainted = _tainted(facts, pair["victim"], pair["suite"])
         rows.append(
-            [_text(f"{pair['suite']}@{pair['recipe']}"), _text(pair["victim"] + tainted), _text(pair["premise"])]
-            + [gallery.marked_markdown(pair, _text)]
-            + [_text(value) for value in (was, pair["label"], *outcome, gallery.opinion(pair))]
+            [safe(f"{pair['suite']}@{pair['recipe']}"), safe(pair["victim"] + tainted), safe(pair["premise"])]
+            + [gallery.marked_markdown(pair, safe)]
+            + [safe(value) for value in (was, pair["label"], *outcome, gallery.opinion(pair))]
         )
-    return _lines(head, rows)
+    return formatted(head, rows)
 
 
 def _pairs(pairs: Sequence[Pair]) -> list[str]:
     head = ["model", "baseline", "suite", "difference", "interval", "p (Holm)", "detectable", "verdict", "reason"]
-    return _table(
+    return table(
         head,
         (
             [
@@ -178,19 +223,3 @@ def _pairs(pairs: Sequence[Pair]) -> list[str]:
             for pair in pairs
         ),
     )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return _lines([_text(cell) for cell in head], ([_text(cell) for cell in row] for row in rows))
-
-
-def _lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table of cells that are Markdown already."""
-    return ["| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows]]
-
-
-def _text(value: str) -> str:
-    """Text of the data as text: one line, no HTML, no Markdown, not too long."""
-    short = value if len(value) <= LIMIT else value[:LIMIT] + " …"
-    flat = " ".join("".join(letter for letter in short if letter.isprintable() or letter.isspace()).split())
-    return re.sub(r"([\\`*_~\[\]|])", r"\\\1", html.escape(flat, quote=False))

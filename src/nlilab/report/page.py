@@ -8,17 +8,21 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from nlilab.report import beside, gallery, hardened_slices, hardening, plots, plots_attack
-from nlilab.report.facts import Facts
-from nlilab.report.pairs import mean_of
+from nlilab.report.facts import Facts, by_task
+from nlilab.report.further import FURTHER, detected, detecting, explained, further
+from nlilab.report.pairs import Pair, mean_of
+from nlilab.report.published_tables import shown
 from nlilab.report.words import (
     MARKS,
     confidence_words,
     judged,
     limits,
+    listed,
     p_value,
     percent,
     plain,
     points,
+    printed,
     sentence,
     tone,
     whole,
@@ -40,6 +44,7 @@ def page(facts: Facts) -> str:
     environment.filters.update(
         share=hardening.whole_percent,
         percent=percent,
+        printed=printed,
         points=points,
         plain=plain,
         p=p_value,
@@ -47,44 +52,84 @@ def page(facts: Facts) -> str:
         heat=_heat,
         step=_number,
     )
-    contaminated = facts.attacking.contaminated
     css = Markup(here.joinpath("page.css").read_text(encoding="utf-8"))
-    return environment.get_template("page.html.j2").render(
-        facts=facts,
-        run=facts.run,
-        css=css,
-        level=confidence_words(facts.confidence),
-        marks=MARKS,
-        findings=[{"text": sentence(found, facts.confidence), "tone": tone(found)} for found in facts.matchups()],
-        limits=limits(facts),
-        majority={suite: plots.majority(facts, suite) for suite in facts.run.suites},
-        subcases={suite: _subcases(facts, suite) for suite in facts.run.suites},
-        attacking=facts.attacking,
-        hardening=hardening.findings(facts.attacking, facts.confidence, len(facts.run.seeds)),
-        tainted=_tainted,
-        dagger=lambda place: _tainted(any(place == suite for _, suite in contaminated), "† "),
-        tag=lambda model, suite: _tainted((model, suite) in contaminated),
-        beside=beside,
-        gallery=gallery,
-        mean_of=mean_of,
-        hardened=hardened_slices.parts(facts),
-        change=hardening.change,
-        judged=judged(facts),
-        drawn=_drawn(facts),
-        provenance=yaml.safe_dump(dict(facts.params), sort_keys=False, allow_unicode=True, width=100),
-    )
+    # Globals, for the macros as for the templates.
+    environment.globals.update(_results(facts) | _attacks(facts) | _words(facts))
+    return environment.get_template("page.html.j2").render(css=css)
 
 
-TEMPLATES = ("page.html.j2", "results.html.j2", "attack.html.j2", "data.html.j2")
+TEMPLATES = (
+    *("page.html.j2", "macros.html.j2", "results.html.j2", "measures.html.j2", "published.html.j2"),
+    *("attack.html.j2", "data.html.j2"),
+)
+
+
+def _results(facts: Facts) -> dict[str, Any]:
+    """What the page shows of this run, but for attacks."""
+    found = further(facts)
+    return {
+        "facts": facts,
+        "run": facts.run,
+        "findings": {tasks: _findings(facts, found) for tasks, found in facts.matchups_by_task().items()},
+        "candidates": [suite for suite in facts.run.suites if facts.suites[suite]["metric"] == "pick-one"],
+        "detecting": detecting(facts),
+        "detected": detected,
+        "further": found,
+        "explained": explained(found),
+        "names": {measure: name for measure, (name, _) in FURTHER.items()},
+        "published": shown(facts.measured(), facts.documents.values()),
+        "limits": limits(facts),
+        "subcases": {suite: _subcases(facts, suite) for suite in facts.run.suites},
+        "drawn": _drawn(facts),
+        "provenance": yaml.safe_dump(dict(facts.params), sort_keys=False, allow_unicode=True, width=100),
+    }
+
+
+def _attacks(facts: Facts) -> dict[str, Any]:
+    """What it shows of attacks."""
+    contaminated = facts.attacking.contaminated
+    return {
+        "attacking": facts.attacking,
+        "hardening": hardening.findings(facts.attacking, facts.confidence, len(facts.run.seeds)),
+        "tainted": _tainted,
+        "dagger": lambda place: _tainted(any(place == suite for _, suite in contaminated), "† "),
+        "tag": lambda model, suite: _tainted((model, suite) in contaminated),
+        "beside": beside,
+        "gallery": gallery,
+        "mean_of": mean_of,
+        "hardened": hardened_slices.parts(facts),
+        "change": hardening.change,
+        "judged": judged(facts),
+    }
+
+
+def _words(facts: Facts) -> dict[str, Any]:
+    """How it says things."""
+    return {"level": confidence_words(facts.confidence), "marks": MARKS, "by_task": by_task, "listed": listed}
+
+
+def _findings(facts: Facts, matchups: list[list[Pair]]) -> dict[str, Any]:
+    """The sentences and the pairs on suites of the same tasks."""
+    found = {pair.suite for pairs in matchups for pair in pairs}
+    return {
+        "matchups": matchups,
+        "suites": [suite for suite in facts.run.suites if suite in found],
+        "said": [
+            {"text": sentence(pairs, facts.confidence, len(facts.run.suites)), "tone": tone(pairs)}
+            for pairs in matchups
+        ],
+    }
 
 
 def _drawn(facts: Facts) -> dict[str, Any]:
     """All plots as inline SVG."""
     suites = facts.run.suites
+    compared = [suite for suite in suites if facts.of_suite(suite)]
+    trained = [model for model, runs in facts.training.items() if any(run["losses"] for run in runs.values())]
     return {
         "accuracy": {suite: plots.accuracy(facts, suite) for suite in suites},
-        "differences": {suite: plots.differences(facts, suite) for suite in suites if facts.pairs},
-        "transitions": {suite: plots.transitions(facts, suite) for suite in suites if facts.pairs},
+        "differences": {suite: plots.differences(facts, suite) for suite in compared},
+        "transitions": {suite: plots.transitions(facts, suite) for suite in compared},
         "cells": {
             suite: {name: plots.cells(facts, suite, name, labels) for name, labels in found.items()}
             for suite in suites
@@ -92,7 +137,7 @@ def _drawn(facts: Facts) -> dict[str, Any]:
         },
         "flips": {name: plots.flips(found["matrix"]) for name, found in facts.corrections.items()},
         "attacks": {attack.place: plots_attack.attacked(facts, attack) for attack in facts.attacking.attacks},
-        "losses": {model: plots.losses(facts, model) for model in facts.run.models},
+        "losses": {model: plots.losses(facts, model) for model in trained},
     }
 
 

@@ -1,6 +1,6 @@
 """Two models on one suite, as the report shows them: difference, verdict, and what changed row by row."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -14,8 +14,8 @@ SAME = (
     *("mcnemar", "verdict", "reason", "equal_steps", "contaminated"),
 )
 
-# Files sort their keys; people read labels in this order, and all else as it stands.
-LABELS = (*THREE_WAY, NON_ENTAILMENT)
+# Files sort their keys; people read labels in this order, the positive one of two first, and all else as it stands.
+LABELS = (*THREE_WAY, NON_ENTAILMENT, "true", "choice1", "vulnerable", "false", "choice2", "safe")
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,22 @@ class Pair:
     slices: Mapping[str, Part]
 
 
-def pairs_of(comparison: Mapping[str, Any], suites: Collection[str]) -> list[Pair]:
-    """The comparison's records on these suites, typed."""
-    return [_pair(record) for record in comparison["pairs"] if record["suite"] in suites]
+def pairs_of(comparison: Mapping[str, Any], suites: Sequence[str]) -> list[Pair]:
+    """The comparison's records on these suites, typed, in the order of the suites."""
+    records = [record for record in comparison["pairs"] if record["suite"] in suites]
+    return [_pair(record) for record in sorted(records, key=lambda record: suites.index(record["suite"]))]
 
 
-def matchups_of(pairs: Iterable[Pair]) -> list[list[Pair]]:
-    """One list over all suites for each two models, in the order in which they first stand."""
+def matchups_of(pairs: Iterable[Pair], tasks: Mapping[str, str] | None = None) -> list[list[Pair]]:
+    """One list over all suites for each two models, in the order in which they first stand.
+
+    With `tasks` (suite -> task) those that share several tasks stand behind those that share one.
+    """
     found: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs:
         found.setdefault((pair.model, pair.baseline), []).append(pair)
-    return list(found.values())
+    known = tasks or {}
+    return sorted(found.values(), key=lambda shared: len({known.get(pair.suite) for pair in shared}))
 
 
 def between(pairs: Iterable[Pair], suite: str, model: str, baseline: str) -> Pair | None:

@@ -22,11 +22,12 @@ GOLD_SHAPES = ["circle", "diamond", "square"]
 
 CURVE_POINTS = 100  # longer loss curves are averaged down to this many
 ONE_LINE = 28  # characters of two models' names that fit on one line
+CELL, LETTER = 68, 7  # pixels of a column of a matrix, and of a letter of its name
 
 
 def accuracy(facts: Facts, suite: str) -> Markup:
-    """Each model's accuracy: interval, mean, the seeds as ticks; dashed: always the most frequent label."""
-    found = facts.accuracy[suite]
+    """Each reader's accuracy: interval, mean, the seeds as ticks; dashed: always the most frequent label."""
+    found, most = facts.accuracy[suite], facts.majority(suite)
     name = {model: named(facts, model, suite) for model in found}
     rows = [{"y": name[model], **value, "text": percent(value["mean"])} for model, value in found.items()]
     seeds = [{"y": name[model], "x": seed} for model, value in found.items() for seed in value["seeds"]]
@@ -36,7 +37,7 @@ def accuracy(facts: Facts, suite: str) -> Markup:
             rows,
             190,
             [
-                rule_at(majority(facts, suite), x),
+                *([] if most is None else [rule_at(most, x)]),
                 {
                     "data": {"values": seeds},
                     "mark": {"type": "tick", "color": BLUE, "opacity": 0.45, "thickness": 1, "size": 11},
@@ -68,16 +69,10 @@ def _pair_name(facts: Facts, pair: Pair, sign: str) -> str:
     return f"{model}{chr(10) if wide else ' '}{sign} {baseline}"
 
 
-def majority(facts: Facts, suite: str) -> float:
-    """The accuracy of always giving the suite's most frequent label."""
-    counts = facts.suites[suite]["labels"].values()
-    return float(max(counts) / max(1, sum(counts)))
-
-
 def _accuracy_domain(facts: Facts) -> list[float]:
     """One scale for all suites, in whole tenths, so that they compare."""
     values = [value[key] for models in facts.accuracy.values() for value in models.values() for key in ("low", "high")]
-    values += [majority(facts, suite) for suite in facts.run.suites]
+    values += [most for suite in facts.run.suites if (most := facts.majority(suite)) is not None]
     return [max(0.0, int(min(values) * 10) / 10), min(1.0, -int(-max(values) * 10 // 1) / 10)]
 
 
@@ -157,16 +152,16 @@ def transitions(facts: Facts, suite: str) -> Markup:
 
 def cells(facts: Facts, suite: str, heuristic: str, labels: list[str]) -> Markup:
     """One heuristic: accuracy where the gold label is entailment, and where it is not; far apart means a bias."""
-    name = {model: named(facts, model, suite) for model in facts.run.models}
+    name = {model: named(facts, model, suite) for model in facts.readers(suite)}
     rows: list[dict[str, Any]] = [
         {"y": name[model], "x": value, "gold": label}
-        for model in facts.run.models
+        for model in name
         for label in labels
         if (value := facts.mean(suite, model, "cells", f"{heuristic}/{label}")) is not None
     ]
     span = [
         {"y": name[model], "low": min(values), "high": max(values)}
-        for model in facts.run.models
+        for model in name
         if (values := [row["x"] for row in rows if row["y"] == name[model]])
     ]
     x = across("x", [0, 1])
@@ -203,13 +198,14 @@ def flips(matrix: Mapping[str, Mapping[str, int]]) -> Markup:
     ]
     y: Spec = {"field": "y", "type": "nominal", "sort": None, "title": None}
     x: Spec = {"field": "x", "type": "nominal", "sort": None, "title": None}
-    x["axis"] = {"orient": "top", "labelAngle": 0, "labelLimit": 68, "labelOverlap": False}
+    step = max([CELL, *(LETTER * len(str(row["x"])) for row in rows)])
+    x["axis"] = {"orient": "top", "labelAngle": 0, "labelLimit": step, "labelOverlap": False}
     shade: Spec = {"field": "share", "type": "quantitative", "legend": None}
     shade["scale"] = {"domain": [0, 1], "range": [0.04, 0.6]}
     return draw(
         {
             "data": {"values": rows},
-            "width": {"step": 68},
+            "width": {"step": step},
             "height": {"step": 30},
             "encoding": {"x": x, "y": y},
             "layer": [

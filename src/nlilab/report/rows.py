@@ -14,7 +14,8 @@ def plot_rows(facts: Facts) -> dict[str, list[dict[str, Any]]]:
         return f"{model} (contaminated)" if (model, suite) in facts.attacking.contaminated else model
 
     accuracy = [
-        {"suite": suite, "model": named(model, suite), **{key: value[key] for key in ("mean", "low", "high")}}
+        {"suite": suite, "task": facts.suites[suite]["task"], "model": named(model, suite)}
+        | {key: value[key] for key in ("mean", "low", "high")}
         for suite, models in facts.accuracy.items()
         for model, value in models.items()
     ]

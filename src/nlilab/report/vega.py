@@ -69,7 +69,7 @@ def across(field: str, domain: list[float], percent_points: bool = False, axis: 
         "field": field,
         "type": "quantitative",
         "scale": {"domain": domain, "nice": False, "zero": False},
-        "axis": {"title": None, **(shares if axis is None else axis)},
+        "axis": {"title": None, "grid": True, **(shares if axis is None else axis)},
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nlilab.recipes import NOBODY
-from nlilab.report.facts import Facts
+from nlilab.report.facts import Facts, base_of
 from nlilab.report.pairs import BETTER, INCONCLUSIVE, WORSE, Pair
 
 LISTED = 3  # suites whose differences a sentence can hold, with their intervals
@@ -16,6 +16,11 @@ MARKS = {BETTER: "▲", WORSE: "▼", INCONCLUSIVE: "○"}
 def percent(value: float | None) -> str:
     """A share as a percentage with one decimal, without the sign %; an en dash where there is none."""
     return "–" if value is None else f"{100 * value:.1f}"
+
+
+def printed(value: float | None) -> str:
+    """A published share as a percentage, with as many decimals as documents print."""
+    return "–" if value is None else f"{100 * value:.2f}"
 
 
 def points(value: float) -> str:
@@ -49,12 +54,15 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
-def sentence(pairs: Sequence[Pair], confidence: float) -> str:
-    """One sentence for two models, over all suites; with many suites it counts instead of listing."""
+def sentence(pairs: Sequence[Pair], confidence: float, suites: int) -> str:
+    """One sentence for two models, over the suites that both read; with many suites it counts instead of listing.
+
+    `suites` is how many the run has.
+    """
     baseline = pairs[0].baseline
     groups = {verdict: [pair for pair in pairs if pair.verdict == verdict] for verdict in MARKS}
     said = {
-        verdict: _listed(group, confidence) if len(pairs) <= LISTED else _counted(group, len(pairs))
+        verdict: _listed(group, confidence) if len(pairs) <= LISTED else _counted(group, len(pairs), suites)
         for verdict, group in groups.items()
     }
     parts = []
@@ -73,15 +81,16 @@ def _listed(pairs: Sequence[Pair], confidence: float) -> str:
     return ", ".join(_clause(pair, confidence) for pair in pairs)
 
 
-def _counted(pairs: Sequence[Pair], suites: int) -> str:
-    """Up to three suites by name; more by their number, with the range of their differences."""
+def _counted(pairs: Sequence[Pair], shared: int, suites: int) -> str:
+    """Up to three suites by name; more by their number of those that both read, with the range of their differences."""
     if len(pairs) <= LISTED:
         return ", ".join(f"{pair.suite} ({points(pair.difference)}{_tainted(pair)})" for pair in pairs)
     found = sorted(pair.difference for pair in pairs)
-    count = f"all {suites}" if len(pairs) == suites else f"{len(pairs)} of {suites}"
+    count = f"all {shared}" if len(pairs) == shared else f"{len(pairs)} of {shared}"
     tainted = sum(pair.contaminated for pair in pairs)
     note = f", {tainted} contaminated" if tainted else ""
-    return f"{count} suites ({points(found[0])} to {points(found[-1])} points{note})"
+    both = "" if shared == suites else " that both read"
+    return f"{count} suites{both} ({points(found[0])} to {points(found[-1])} points{note})"
 
 
 def _tainted(pair: Pair) -> str:
@@ -118,23 +127,28 @@ def limits(facts: Facts) -> list[str]:
     """What this run cannot show, said of this run."""
     run = facts.run
     out = [_seeds(len(run.seeds))]
-    base = facts.params.get("train", {}).get("model", "the model of params.yaml")
+    base = base_of(facts.params)
     out.append(
         f"Every model starts from {base}. What helps or harms a model of this size need not do so for a larger one."
     )
-    grammars = [name for name in run.generators if name.startswith("grammar")]
+    if len(facts.tasks) > 1:
+        out.append(
+            f"The suites are of {len(facts.tasks)} tasks ({listed(list(facts.tasks))}). A model is judged on those "
+            "that it can read, and compared with another on those that both read."
+        )
+    grammars = [source for source in run.written() if by_grammar(source)]
     if grammars:
-        only = "; nothing here says how data from a language model would do" if grammars == run.generators else ""
-        out.append(f"{listed(grammars)}: a hand-written English grammar, not a language model{only}.")
+        only = "; nothing here says how data from a language model would do" if grammars == run.written() else ""
+        out.append(f"{listed(grammars)}: written by a hand-made grammar, not by a language model{only}.")
     templated = [suite for suite in run.suites if facts.cells(suite)]
     if templated:
         out.append(
             f"{listed(templated)}: built from templates, so it measures those templates; its rows resemble each other, "
             "which the bootstrap honours by drawing whole templates."
         )
-    small = [suite for suite in run.suites if facts.suites[suite]["rows"] < 300]
+    small = [suite for suite in run.suites if facts.judged(suite) < 300]
     if small:
-        out.append(f"{listed(small)}: fewer than 300 rows, so only large differences can be seen.")
+        out.append(f"{listed(small)}: fewer than 300 rows (or questions), so only large differences can be seen.")
     if any(not pair.equal_steps for pair in facts.pairs):
         steps = ", ".join(f"{model} {steps}" for model, steps in facts.steps.items())
         out.append(
@@ -153,6 +167,11 @@ def limits(facts: Facts) -> list[str]:
             "Intervals are each at their own level; only the verdicts are corrected for the number of comparisons."
         )
     return out
+
+
+def by_grammar(source: str) -> bool:
+    """Whether a source task/generator was written by the embedded grammar, under whatever settings."""
+    return source.rpartition("/")[2].startswith("grammar")
 
 
 def _attack_limits(facts: Facts) -> list[str]:

@@ -10,14 +10,13 @@ from nlilab.attack import attack
 from nlilab.classifier import predict
 from nlilab.command import run
 from nlilab.files import read_table, write_json, write_table
-from nlilab.judging import REFUSED, Say, by_generator, judge_perturbed
+from nlilab.judging import REFUSED, Say, by_generator, judge_perturbed, judged_task
 from nlilab.llm.writer import open_writer
 from nlilab.params import run_settings, section
 from nlilab.progress import progress
+from nlilab.reading import load_reading
 from nlilab.recipes import NOBODY, AttackSettings, FreeLb, check_attack, load_recipe
 from nlilab.saliency import Victim
-from nlilab.schema import THREE_WAY
-from nlilab.task import load_task
 from nlilab.training import PredictSettings, TrainSettings
 
 
@@ -36,7 +35,7 @@ def main(recipe: str, rows: Path, models: Path, judges: Path, out: Path, rejects
             with progress(f"attack {models}/{seed} by {recipe}") as report:
                 made = attack(table, victim, found, settings.batch_size, settings.seed, report)
         unperturbed = made[made["reason"] != ""]
-        kept, counts[str(seed)] = _judged(made[made["reason"] == ""], judges / str(seed), settings, run_.task)
+        kept, counts[str(seed)] = _judged(made[made["reason"] == ""], judges / str(seed), settings)
         held = kept[kept["reason"] == ""]
         write_table(out / f"{seed}.parquet", held.assign(id=held["id"] + f"~{recipe}"))
         lost = pd.concat([unperturbed, kept[kept["reason"] != ""]]).assign(seed=seed)
@@ -52,9 +51,7 @@ def main(recipe: str, rows: Path, models: Path, judges: Path, out: Path, rejects
     )
 
 
-def _judged(
-    made: pd.DataFrame, folder: Path, settings: AttackSettings, task: str
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _judged(made: pd.DataFrame, folder: Path, settings: AttackSettings) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The rows, those to be dropped with their reason, and the shares that the judge agrees with."""
     if made.empty:
         return made, {"holds": None, "holds_on_originals": None}
@@ -63,7 +60,7 @@ def _judged(
         said = judge_perturbed(made, _by_model(folder))
     else:
         with progress(f"judge by {name}") as report:
-            said = judge_perturbed(made, by_generator(open_writer(name), load_task(task), report))
+            said = judge_perturbed(made, by_generator(open_writer(name), judged_task(made), report))
     if settings.validate_rows:
         made = made.assign(reason=np.where(said.holds, "", REFUSED))
     return made, {"holds": float(said.holds.mean()), "holds_on_originals": said.on_originals}
@@ -71,7 +68,8 @@ def _judged(
 
 def _by_model(folder: Path) -> Say:
     size, length = section("predict", PredictSettings).batch_size, section("train", TrainSettings).max_length
-    return lambda rows: np.asarray(THREE_WAY)[predict(folder, rows, size, length).argmax(axis=1)].tolist()
+    labels = load_reading(folder).labels
+    return lambda rows: np.asarray(labels)[predict(folder, rows, size, length).argmax(axis=1)].tolist()
 
 
 if __name__ == "__main__":

@@ -7,15 +7,17 @@ import pandas as pd
 
 from nlilab.attack import attack, pick
 from nlilab.command import run
+from nlilab.errors import UserError
 from nlilab.files import read_table, write_json, write_table
 from nlilab.params import run_settings, section
 from nlilab.progress import progress
+from nlilab.reading import load_reading
 from nlilab.recipes import AttackSettings, check_attack, load_attack
 from nlilab.saliency import Victim
-from nlilab.suites import scheme_of
+from nlilab.suites import as_read, scheme_of
 from nlilab.training import TrainSettings
 
-COLUMNS = ["suite", "id", "seed", "premise", "hypothesis", "label", "original", "changes", "reason"]
+COLUMNS = ["suite", "id", "seed", "task", "premise", "hypothesis", "label", "original", "changes", "reason"]
 
 
 def main(recipe: str, models: Path, suites: Path, out: Path, metrics: Path) -> None:
@@ -23,11 +25,14 @@ def main(recipe: str, models: Path, suites: Path, out: Path, metrics: Path) -> N
     run_, settings = run_settings(), section("attack", AttackSettings)
     check_attack(run_, settings)
     found = load_attack(recipe)
+    reading = load_reading(models / str(run_.seeds[0]))
     parts = []
     for name in settings.suites:
         suite = read_table(suites / f"{name}.parquet")
         rows = pick(suite, scheme_of(suite["label"]), settings.suite_rows_per_class, settings.seed)
-        parts.append(rows.assign(suite=name))
+        if (read := as_read(rows, reading)) is None:
+            raise UserError(f"params.yaml: attack.victims: {models.name} cannot read the suite {name!r}; leave one out")
+        parts.append(read.assign(suite=name, own_task=rows["task"]))
     table = pd.concat(parts, ignore_index=True)
     made, seconds = [], 0.0
     for seed in run_.seeds:
@@ -36,7 +41,7 @@ def main(recipe: str, models: Path, suites: Path, out: Path, metrics: Path) -> N
             started = time.perf_counter()
             attacked = attack(table, victim, found, settings.batch_size, settings.seed, report)
             seconds += time.perf_counter() - started
-        made.append(attacked.assign(seed=seed)[COLUMNS])
+        made.append(attacked.assign(seed=seed, task=attacked["own_task"])[COLUMNS])
     every = pd.concat(made, ignore_index=True)
     write_table(out, every)
     speed = round(len(every) / seconds, 1)

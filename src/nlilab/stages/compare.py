@@ -1,5 +1,6 @@
 """Stage compare: every pair of models on every suite, with a verdict; from small git-tracked files alone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from nlilab.files import read_json, read_table, refuse_strays, write_json
 from nlilab.params import Run, run_settings, section
 from nlilab.recipes import AttackSettings, Recipe, load_recipe
 from nlilab.robustness import CLEAN, under
-from nlilab.schema import THREE_WAY
 
 
-def main(rows: Path, scores: Path, attacks: Path, training: Path, corrections: Path, out: Path, summary: Path) -> None:
+def main(
+    rows: Path, scores: Path, attacks: Path, training: Path, arms: Path, corrections: Path, out: Path, summary: Path
+) -> None:
     """Compare all models and write the comparison and the summary that `dvc metrics diff` shows."""
     run_ = run_settings()
     settings = section("compare", CompareSettings)
@@ -26,34 +28,38 @@ def main(rows: Path, scores: Path, attacks: Path, training: Path, corrections: P
     }
     steps = {model: read_json(training / f"{model}-{run_.seeds[0]}.json")["total_steps"] for model in run_.models}
     compared = [suites[name] for name in [*run_.suites, *attacked]]
-    contaminated = _contaminated(run_, section("attack", AttackSettings), compared)
+    labels = {arm: set(read_json(arms / f"{arm}.json")["labels"]) for arm in run_.harden.arms}
+    contaminated = _contaminated(run_, section("attack", AttackSettings), compared, labels)
     found = compare(compared, settings, steps, contaminated)
-    bases = {f"{arm}-vs-{recipe}": arm for arm in run_.harden.arms for recipe in run_.harden.against}
+    bases = {model: arm for model, (arm, _) in run_.harden.made().items()}
     found["attacks"] = {
         name: {"suite": entry["suite"], "recipe": entry["recipe"], "rows": entry["rows"]}
         | {"models": under_attack(suites[clean[entry["suite"]]], suites[name], bases, settings)}
         for name, entry in attacked.items()
     }
     write_json(out, found)
-    flips = {name: read_json(corrections / f"{name}.json")["flip_rate"] for name in run_.generators}
+    flips = {name: read_json(corrections / f"{name}.json")["flip_rate"] for name in run_.written()}
     write_json(summary, _summary(found, read_json(scores)) | {"flip_rate": flips})
     print("\n".join(f"{p['model']} against {p['baseline']} on {p['suite']}: {p['verdict']}" for p in found["pairs"]))
 
 
-def _contaminated(run_: Run, attack: AttackSettings, suites: list[Suite]) -> list[tuple[str, str]]:
+def _contaminated(
+    run_: Run, attack: AttackSettings, suites: list[Suite], labels: Mapping[str, set[str]]
+) -> list[tuple[str, str]]:
     """The hardened models and the suites, clean or attacked, that they were hardened on (attack.protocol as_published).
 
-    Only three-way suites give training rows, and only recipes that make rows take them.
+    Only suites with an arm's own labels give it training rows, and only recipes that make rows take them.
     """
     if attack.protocol == "clean":
         return []
-    taken = [
-        suite.name
+    return [
+        (model, suite.name)
+        for model, (arm, recipe) in run_.harden.made().items()
         for suite in suites
-        if suite.name.split("@")[0] in attack.suites and set(suite.gold) <= set(THREE_WAY)
+        if isinstance(load_recipe(recipe), Recipe)
+        and suite.name.split("@")[0] in attack.suites
+        and set(suite.gold) <= labels[arm]
     ]
-    made = [recipe for recipe in run_.harden.against if isinstance(load_recipe(recipe), Recipe)]
-    return [(f"{arm}-vs-{recipe}", name) for arm in run_.harden.arms for recipe in made for name in taken]
 
 
 def _summary(found: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:

@@ -8,41 +8,44 @@ from nlilab.command import run
 from nlilab.correct import DROPPED, KEPT, SELF, CorrectSettings, Verdicts, confident, flip_matrix, judge, untouched
 from nlilab.files import digest, read_table, write_json, write_table
 from nlilab.llm.writer import open_writer
-from nlilab.params import run_settings, section
+from nlilab.params import section
 from nlilab.progress import progress
+from nlilab.reading import Reading
 from nlilab.task import Task, load_task
 
 
-def main(generator: str, rows: Path, out: Path, metrics: Path) -> None:
+def main(task: str, generator: str, rows: Path, out: Path, metrics: Path) -> None:
     """Correct a generator's labels; keep the constrained label, the corrected one and the explanation."""
     settings = section("correct", CorrectSettings)
-    task = load_task(run_settings().task)
+    loaded = load_task(task)
     table = read_table(rows)
     verdicts = untouched(table)
     judged = table
     name = generator if settings.judge == SELF else settings.judge
     if settings.method in ("llm", "both"):
-        with progress(f"correct {generator} by {name}") as report:
-            verdicts = judge(open_writer(name), task, table, settings.attempts, report)
+        with progress(f"correct {task}/{generator} by {name}") as report:
+            verdicts = judge(open_writer(name), loaded, table, settings.attempts, report)
     if settings.method in ("confident", "both"):
         judged = verdicts.onto(table)
         judged = judged[judged["corrected_label"].notna()].assign(label=lambda kept: kept["corrected_label"])
-        found = _confident(judged, settings, task)
+        found = _confident(judged, settings, loaded)
         verdicts = found if settings.method == "confident" else _both(table, verdicts, judged, found)
     corrected = verdicts.onto(table).assign(judge=name if settings.method in ("llm", "both") else settings.method)
-    matrix = flip_matrix(corrected, task.labels)
+    matrix = flip_matrix(corrected, loaded.labels)
     write_table(out, corrected)
     write_json(metrics, matrix)
-    print(f"{generator}: {matrix['verdicts']} of {matrix['rows']} rows")
+    print(f"{task}/{generator}: {matrix['verdicts']} of {matrix['rows']} rows")
 
 
 def _confident(rows: pd.DataFrame, settings: CorrectSettings, task: Task) -> Verdicts:
     """Out-of-fold predictions of the small model (imported here: other methods need no model), then cleanlab."""
     from nlilab.trainer import out_of_fold
 
-    grouped = rows.assign(group=[digest(premise) for premise in rows["premise"]])
+    pairs = task.pairs(rows)
+    grouped = pairs.assign(group=[digest(premise) for premise in pairs["premise"]], task=task.name)
+    reading = Reading(tasks={task.name: task.labels})
     with progress("correct: out-of-fold training", "folds") as report:
-        probabilities = out_of_fold(grouped, settings.classifier, settings.folds, 0, report=report)
+        probabilities = out_of_fold(grouped, settings.classifier, settings.folds, 0, reading, report)
     return confident(grouped, probabilities, task.labels)
 
 

@@ -1,18 +1,32 @@
 """Stage curate: duplicates, leakage against every suite in use, balance, split; every reject with its reason."""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from nlilab.command import run
 from nlilab.curate import CurateSettings, curate
 from nlilab.files import digest, read_table, write_json, write_table
 from nlilab.params import run_settings, section
 from nlilab.progress import progress
+from nlilab.task import load_task
 
 
-def main(source: str, rows: Path, suites: Path, out: Path, rejects: Path, metrics: Path) -> None:
+def main(
+    source: str,
+    rows: Path,
+    suites: Path,
+    out: Path,
+    rejects: Path,
+    metrics: Path,
+    task: Annotated[str | None, typer.Option(help="the task of generated rows; human rows are pairs already")] = None,
+) -> None:
     """Curate one source of training rows, synthetic or human."""
     run_ = run_settings()
     table = read_table(rows)
+    if task:
+        table = load_task(task).pairs(table).assign(task=task)
     # The label that balance looks at is the one that training will mostly use.
     label = "label" if "corrected_label" not in table else "balance_label"
     if label == "balance_label":

@@ -23,6 +23,8 @@ def main(dataset: str, out: Path, card: Path) -> None:
             "licence": entry.licence,
             "source": entry.source,
             "adversarial": entry.adversarial,
+            "task": entry.task,
+            "metric": entry.metric,
         },
     )
     print(f"{dataset}: {len(rows)} rows, {rows['group'].nunique()} groups ({entry.licence})")

@@ -5,15 +5,24 @@ from pathlib import Path
 from nlilab.command import run
 from nlilab.files import read_json, read_table, refuse_strays, write_json
 from nlilab.harden import hardening_rows
-from nlilab.params import run_settings, section
+from nlilab.params import run_settings, section, validate
 from nlilab.progress import progress
+from nlilab.reading import Reading
 from nlilab.recipes import FreeLb, load_recipe
 from nlilab.trainer import train
 from nlilab.training import TrainSettings
 
 
 def main(
-    recipe: str, arm: Path, adversarial: Path, seed: int, start: Path, start_metrics: Path, out: Path, metrics: Path
+    recipe: str,
+    arm: Path,
+    reading: Path,
+    adversarial: Path,
+    seed: int,
+    start: Path,
+    start_metrics: Path,
+    out: Path,
+    metrics: Path,
 ) -> None:
     """Train on the arm's rows and those made against its model (or against embeddings, where no rows are made)."""
     run_, settings = run_settings(), section("train", TrainSettings)
@@ -29,6 +38,7 @@ def main(
             settings,
             seed,
             out,
+            validate(read_json(reading), Reading, str(reading)),
             start if goes_on else None,
             report,
             found if isinstance(found, FreeLb) else None,

@@ -4,21 +4,23 @@ from pathlib import Path
 
 from nlilab.command import run
 from nlilab.files import read_table, write_json, write_table
-from nlilab.mix import Mixtures, certificate, mix
+from nlilab.mix import Mixtures, certificate, mix, reading_of
 from nlilab.params import run_settings, section
 from nlilab.task import load_task
 
 
-def main(arm: str, curated: Path, out: Path, metrics: Path) -> None:
-    """Write an arm's training rows and the certificate that makes arms comparable."""
+def main(arm: str, curated: Path, out: Path, reading: Path, metrics: Path) -> None:
+    """Write an arm's training rows, how its models read, and the certificate that makes arms comparable."""
     run_ = run_settings()
     mixtures = section("mixtures", Mixtures)
-    mixtures.check_sources(arm, [*run_.generators, *run_.datasets])
+    mixtures.check_sources(arm, [*run_.written(), *run_.datasets])
     mixture = mixtures.get(arm)
-    labels = load_task(run_.task).labels
-    table = mix(arm, mixture, {name: read_table(curated / f"{name}.parquet") for name in mixture.sources}, labels)
+    sources = {name: read_table(curated / f"{name}.parquet") for name in mixture.sources}
+    tasks = {name: load_task(name) for name in {str(rows["task"].iloc[0]) for rows in sources.values()}}
+    table, read = mix(arm, mixture, sources, tasks), reading_of(mixture, sources, tasks)
     write_table(out, table)
-    certified = certificate(table, mixture, labels)
+    write_json(reading, read.model_dump())
+    certified = certificate(table, mixture, read)
     write_json(metrics, certified)
     print(f"{arm}: {certified['rows']} rows {certified['labels']} from {certified['sources']}")
 

@@ -7,39 +7,42 @@ import pandas as pd
 from nlilab.attack import pick
 from nlilab.command import run
 from nlilab.errors import UserError
-from nlilab.files import read_table, write_table
-from nlilab.params import section
+from nlilab.files import read_json, read_table, write_table
+from nlilab.params import section, validate
+from nlilab.reading import Reading
 from nlilab.recipes import AttackSettings
-from nlilab.schema import THREE_WAY
+from nlilab.suites import as_read
 
 
-def main(arm: Path, suites: Path, out: Path) -> None:
+def main(arm: Path, reading: Path, suites: Path, out: Path) -> None:
     """Write equally many rows of each label; under attack.protocol as_published they are rows of the suites."""
     settings = section("attack", AttackSettings)
     if settings.protocol == "clean":
         rows = read_table(arm)
     else:
-        rows = _of_suites(suites, settings.suites)
+        rows = _of_suites(suites, settings.suites, validate(read_json(reading), Reading, str(reading)))
         print("attack.protocol: as_published: training rows are made from suites; their results are contaminated")
-    picked = pick(rows, THREE_WAY, settings.n_per_class, settings.seed)
-    write_table(out, picked[["id", "premise", "hypothesis", "label"]])
+    picked = pick(rows, list(rows["label"].unique()), settings.n_per_class, settings.seed)
+    write_table(out, picked[["id", "premise", "hypothesis", "label", "task"]])
     count = len(picked) // picked["label"].nunique()
     short = "" if count == settings.n_per_class else f" (attack.n_per_class asks for {settings.n_per_class})"
     print(f"{out}: {count} rows of each label out of {len(rows)}{short}")
 
 
-def _of_suites(folder: Path, names: list[str]) -> pd.DataFrame:
-    """The rows of the three-way suites that are attacked."""
-    parts = [read_table(folder / f"{name}.parquet").assign(suite=name) for name in names]
-    three_way = [
-        part.assign(id=part["suite"] + "/" + part["id"]) for part in parts if set(part["label"]) <= set(THREE_WAY)
+def _of_suites(folder: Path, names: list[str], reading: Reading) -> pd.DataFrame:
+    """The rows of the attacked suites whose labels are the arm's own."""
+    parts = [(name, as_read(read_table(folder / f"{name}.parquet"), reading)) for name in names]
+    own = [
+        part.assign(id=f"{name}/" + part["id"])
+        for name, part in parts
+        if part is not None and set(part["label"]) <= set(reading.labels)
     ]
-    if not three_way:
+    if not own:
         raise UserError(
-            "params.yaml: attack.protocol: as_published makes training rows from three-way suites; name one in "
-            "attack.suites"
+            "params.yaml: attack.protocol: as_published makes training rows from suites with the arm's labels "
+            f"({', '.join(reading.labels)}); name one in attack.suites"
         )
-    return pd.concat(three_way, ignore_index=True)
+    return pd.concat(own, ignore_index=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage predict: one model's probabilities, by seed, for every row of every suite."""
+"""Stage predict: one model's probabilities, by seed, for every row of every suite that it reads."""
 
 from pathlib import Path
 
@@ -6,27 +6,36 @@ import pandas as pd
 
 from nlilab.classifier import predict
 from nlilab.command import run
+from nlilab.errors import UserError
 from nlilab.files import read_table, write_table
 from nlilab.params import run_settings, section
 from nlilab.progress import progress
+from nlilab.reading import load_reading
 from nlilab.schema import probability_table
+from nlilab.suites import as_read
 from nlilab.training import PredictSettings, TrainSettings
 
 
 def main(models: Path, suites: Path, out: Path) -> None:
     """Predict all suites at once (rows of like length share a batch across suites), one seed after another."""
     run_ = run_settings()
-    rows = pd.concat(
-        [read_table(suites / f"{name}.parquet").assign(suite=name) for name in run_.suites], ignore_index=True
-    )
+    reading = load_reading(models / str(run_.seeds[0]))
+    every = {name: as_read(read_table(suites / f"{name}.parquet"), reading) for name in run_.suites}
+    parts = [rows.assign(suite=name) for name, rows in every.items() if rows is not None]
+    if not parts:
+        raise UserError(
+            f"{models} knows the tasks {', '.join(reading.tasks)}, and no suite of params.yaml is of one of them: name "
+            "one in `suites`, or leave the model out"
+        )
+    rows = pd.concat(parts, ignore_index=True)
     size, length = section("predict", PredictSettings).batch_size, section("train", TrainSettings).max_length
     tables = []
     for seed in run_.seeds:
         with progress(f"predict {models}/{seed}") as report:
             probabilities = predict(models / str(seed), rows, size, length, report)
-        tables.append(probability_table(rows[["suite", "id"]].assign(seed=seed), probabilities))
+        tables.append(probability_table(rows[["suite", "id"]].assign(seed=seed), probabilities, reading.labels))
     write_table(out, pd.concat(tables, ignore_index=True))
-    print(f"{models}: {len(rows)} predictions of {len(run_.seeds)} seeds on {', '.join(run_.suites)}")
+    print(f"{models}: {len(rows)} predictions of {len(run_.seeds)} seeds on {', '.join(rows['suite'].unique())}")
 
 
 if __name__ == "__main__":

@@ -4,18 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from nlilab.command import run
 from nlilab.errors import UserError
 from nlilab.files import read_json, read_table, refuse_strays, write_json, write_table
-from nlilab.metrics import Floats, argmax_then_map
 from nlilab.params import Run, run_settings, section
+from nlilab.questions import TRUE, picked, questions
 from nlilab.recipes import AttackSettings
 from nlilab.robustness import CLEAN, Attacked, facts, gallery, scored, under
-from nlilab.schema import THREE_WAY
-from nlilab.suites import ScoreSettings, guard, guard_message, scheme_of, score, slices
+from nlilab.schema import probabilities_of
+from nlilab.suites import Answers, ScoreSettings, guard, guard_message, scheme_of, score, slices
+
+Key = tuple[str, int]  # model, seed
 
 
 def main(
@@ -30,10 +31,15 @@ def main(
     scores: dict[str, object] = {}
     tables = []
     whole = {name: read_table(suites / f"{name}.parquet") for name in run_.suites}
-    clean: dict[str, dict[tuple[str, int], Floats]] = {}
+    clean: dict[str, dict[Key, Answers]] = {}
     for name, suite in whole.items():
-        clean[name] = {key: _probabilities(name, suite, table) for key, table in held.items()}
-        scores[name], table = _suite(name, suite, clean[name], run_, settings, read_json(cards / f"{name}.json"))
+        clean[name] = {key: said for key, table in held.items() if (said := _answers(name, suite, table))}
+        if not clean[name]:
+            raise UserError(
+                f"params.yaml: suites: no model reads {name!r} (task {suite['task'].iloc[0]}): leave it out, or train "
+                "an arm on rows of its task"
+            )
+        scores[name], table = _suite(name, suite, clean[name], settings, read_json(cards / f"{name}.json"))
         tables.append(table)
     found: dict[str, Any] = {"suites": {}, "gallery": []}
     if attack.victims:
@@ -56,15 +62,18 @@ def main(
     print(f"scored {len(held)} models on {', '.join(run_.suites)}; {len(found['suites'])} suites under attack")
 
 
-def _by_seed(tables: dict[str, pd.DataFrame], run_: Run) -> dict[tuple[str, int], pd.DataFrame]:
+def _by_seed(tables: dict[str, pd.DataFrame], run_: Run) -> dict[Key, pd.DataFrame]:
     return {(model, seed): table[table["seed"] == seed] for model, table in tables.items() for seed in run_.seeds}
 
 
-def _probabilities(name: str, suite: pd.DataFrame, table: pd.DataFrame) -> Floats:
+def _answers(name: str, suite: pd.DataFrame, table: pd.DataFrame) -> Answers | None:
+    """A model's answers to a suite, or None where it cannot read the suite's task."""
     own = table[table["suite"] == name]
+    if own.empty:
+        return None
     if own["id"].tolist() != suite["id"].tolist():
         raise UserError(f"suite {name!r}: predictions and rows differ; run `dvc repro` to predict it anew")
-    return own[list(THREE_WAY)].to_numpy(dtype=np.float64)
+    return Answers(*probabilities_of(own))
 
 
 class _Attacks:
@@ -83,15 +92,15 @@ class _Attacks:
         }
 
     def of(
-        self,
-        name: str,
-        recipe: str,
-        suite: pd.DataFrame,
-        clean: dict[tuple[str, int], Floats],
-        settings: ScoreSettings,
+        self, name: str, recipe: str, suite: pd.DataFrame, clean: dict[Key, Answers], settings: ScoreSettings
     ) -> Attacked:
         """One suite under one recipe."""
         keys = [(victim, seed) for victim in self.attack.victims for seed in self.run.seeds]
+        for victim, seed in keys:
+            if (victim, seed) not in clean:
+                raise UserError(
+                    f"params.yaml: attack: {victim!r} does not read the suite {name!r}; leave one of them out"
+                )
         texts = {(victim, seed): self._texts(victim, recipe, name, seed) for victim, seed in keys}
         ids = texts[keys[0]]["id"].tolist()
         place = pd.Series(range(len(suite)), index=suite["id"]).loc[ids].to_numpy()
@@ -107,7 +116,7 @@ class _Attacks:
             rows=rows,
             sides=slices(rows, settings.long_words),
             texts=texts,
-            clean={key: part[place] for key, part in clean.items()},
+            clean={key: part.take(place) for key, part in clean.items()},
             own={(victim, seed): read[victim, victim, seed] for victim, seed in keys},
             read=read,
             judge=self.attack.judge,
@@ -117,31 +126,26 @@ class _Attacks:
         table = self.texts[victim, recipe]
         return table[(table["suite"] == suite) & (table["seed"] == seed)].reset_index(drop=True)
 
-    def _read(self, reader: str, victim: str, recipe: str, suite: str, seed: int, ids: list[str]) -> Floats:
+    def _read(self, reader: str, victim: str, recipe: str, suite: str, seed: int, ids: list[str]) -> Answers:
         own = self.read[reader].get((victim, recipe, suite, seed))
         if own is None or own["id"].tolist() != ids:
             raise UserError(
                 f"{reader}'s predictions and the rows of {suite!r} attacked by {recipe} differ: `dvc repro`"
             )
-        return own[list(THREE_WAY)].to_numpy(dtype=np.float64)
+        return Answers(*probabilities_of(own))
 
 
-def _attacked_rows(one: Attacked, place: str, probabilities: Mapping[tuple[str, int], Floats]) -> pd.DataFrame:
+def _attacked_rows(one: Attacked, place: str, answers: Mapping[Key, Answers]) -> pd.DataFrame:
     """The rows for the comparison; models that were not attacked have no column."""
-    right = {f"{victim}/{seed}": one.right(part) for (victim, seed), part in probabilities.items()}
+    right = {f"{victim}/{seed}": one.right(part) for (victim, seed), part in answers.items()}
     return pd.concat([one.rows[["label", "group", "cell"]], one.sides, pd.DataFrame(right)], axis=1).assign(suite=place)
 
 
 def _suite(
-    name: str,
-    suite: pd.DataFrame,
-    probabilities: dict[tuple[str, int], Floats],
-    run_: Run,
-    settings: ScoreSettings,
-    card: dict[str, object],
+    name: str, suite: pd.DataFrame, answers: dict[Key, Answers], settings: ScoreSettings, card: dict[str, Any]
 ) -> tuple[dict[str, object], pd.DataFrame]:
-    sides = slices(suite, settings.long_words)
-    found = guard(suite, {f"{model}/{seed}": part for (model, seed), part in probabilities.items()})
+    sides, scheme = slices(suite, settings.long_words), scheme_of(suite["label"])
+    found = guard(suite, {f"{model}/{seed}": part for (model, seed), part in answers.items()})
     suspicious = found["z"] >= settings.guard_z
     if suspicious:
         message = guard_message(name, found)
@@ -151,17 +155,27 @@ def _suite(
                 "or set `adversarial: true` if it misleads by design"
             )
         print(f"warning: {message}; it is marked adversarial, so a sound model may be wrong by system")
-    models = {
-        model: {str(seed): score(suite, probabilities[model, seed], sides) for seed in run_.seeds}
-        for model in run_.models
-    }
-    gold = suite["label"].to_numpy(dtype=str)
-    correct = {
-        f"{model}/{seed}": argmax_then_map(part, scheme_of(suite["label"])) == gold
-        for (model, seed), part in probabilities.items()
-    }
-    table = pd.concat([suite[["label", "group", "cell"]], sides, pd.DataFrame(correct)], axis=1)
-    return {"models": models, "guard": {**found, "warned": bool(suspicious)}}, table.assign(suite=name)
+    gold, kind = suite["label"].to_numpy(dtype=str), card["metric"]
+    models: dict[str, dict[str, Any]] = {}
+    correct = {}
+    for (model, seed), part in answers.items():
+        said = part.named(scheme)
+        true = part.probabilities[:, list(part.labels).index(TRUE)] if kind == "pick-one" else part.probabilities[:, 0]
+        right = said == gold
+        entry = score(suite, part, sides) | questions(kind, suite, true, said)
+        if kind == "pick-one":  # a question is right where its likeliest candidate is; the rows are the questions then
+            right = gold[picked(suite, true)] == TRUE
+            entry["accuracy"] = float(right.mean())
+        models.setdefault(model, {})[str(seed)] = entry
+        correct[f"{model}/{seed}"] = right
+    kept = suite.drop_duplicates("group").index if kind == "pick-one" else suite.index
+    shown = pd.concat([suite[["label", "group", "cell"]], sides], axis=1).loc[kept].reset_index(drop=True)
+    if kind == "pick-one":
+        shown["label"] = TRUE
+    table = pd.concat([shown, pd.DataFrame(correct)], axis=1)
+    majority = float(shown["label"].value_counts(normalize=True).max()) if kind != "pick-one" else None
+    scores: dict[str, object] = {"models": models, "guard": {**found, "warned": bool(suspicious)}, "majority": majority}
+    return scores, table.assign(suite=name)
 
 
 if __name__ == "__main__":

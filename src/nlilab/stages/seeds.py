@@ -5,20 +5,21 @@ from pathlib import Path
 from nlilab.command import run
 from nlilab.files import read_json, write_table
 from nlilab.llm.writer import open_writer
-from nlilab.params import run_settings, section
+from nlilab.params import section
 from nlilab.progress import progress
-from nlilab.targen import PlanSettings, write_premises
+from nlilab.targen import PlanSettings, write_seeds
 from nlilab.task import load_task
 
 
-def main(contexts: Path, out: Path) -> None:
-    """Ask the plan's generator for premises of several genres and lengths."""
+def main(task: str, contexts: Path, out: Path) -> None:
+    """Ask the plan's generator for seeds of several shapes."""
     plan = section("plan", PlanSettings)
-    task = load_task(run_settings().task)
-    with progress("seeds", "requests") as report:
-        rows = write_premises(open_writer(plan.generator), task, read_json(contexts), plan.premises_per_context, report)
+    with progress(f"seeds {task}", "requests") as report:
+        rows = write_seeds(
+            open_writer(plan.generator), load_task(task), read_json(contexts), plan.seeds_per_context, report
+        )
     write_table(out, rows)
-    print(f"{len(rows)} premises in {rows['context'].nunique()} contexts")
+    print(f"{task}: {len(rows)} seeds in {rows['context'].nunique()} contexts")
 
 
 if __name__ == "__main__":

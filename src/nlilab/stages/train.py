@@ -7,34 +7,47 @@ import typer
 
 from nlilab.command import run
 from nlilab.files import read_json, read_table, refuse_strays, write_json
-from nlilab.params import run_settings, section
+from nlilab.launch import launch, launched, own_lock, process
+from nlilab.params import run_settings, section, validate
 from nlilab.progress import progress
+from nlilab.reading import Reading
 from nlilab.trainer import train
 from nlilab.training import TrainSettings
 
 
 def main(
     arm: Path,
+    reading: Path,
     seed: int,
     out: Path,
     metrics: Path,
     start: Annotated[Path | None, typer.Option(help="the model of another arm to go on from")] = None,
     start_metrics: Annotated[Path | None, typer.Option(help="that model's metrics")] = None,
 ) -> None:
-    """Train a small language model on an arm's table."""
+    """Train a small language model on an arm's table; an arm without rows is its pretrained model, untuned."""
     settings, run_ = section("train", TrainSettings), run_settings()
     # The comparison would stop on leftovers: say so before hours of training.
     refuse_strays(metrics.parent, run_.trainings())
+    table = read_table(arm)
     if start:
         settings = settings.model_copy(update={"steps": run_.two_step.steps})
-    table = read_table(arm)
+    if table.empty:
+        settings = settings.model_copy(update={"steps": 0, "processes": 1})
+    if settings.processes > 1 and not launched():
+        options = {"--start": start, "--start-metrics": start_metrics}
+        given = [str(word) for option in options.items() if option[1] for word in option]
+        launch("nlilab.stages.train", [*map(str, (arm, reading, seed, out, metrics)), *given], settings.processes)
+        return
     with progress(f"train {out}", "steps") as report:
-        trained = train(table, settings, seed, out, start, report)
+        trained = train(table, settings, seed, out, validate(read_json(reading), Reading, str(reading)), start, report)
+    if process() > 0:
+        return
     before = read_json(start_metrics)["total_steps"] if start_metrics else 0
     write_json(metrics, trained.facts() | {"total_steps": before + trained.steps})
-    last = trained.losses[-1]["loss"]
-    print(f"{out}: {trained.steps} steps = {trained.epochs} epochs of {trained.examples} rows, loss {last:.3f}")
+    last = f"loss {trained.losses[-1]['loss']:.3f}" if trained.losses else "untuned"
+    print(f"{out}: {trained.steps} steps = {trained.epochs} epochs of {trained.examples} rows, {last}")
 
 
 if __name__ == "__main__":
+    own_lock()
     run(main)

@@ -1,0 +1,59 @@
+"""How a small model reads rows: its tasks and their labels, what it is told of them, and which side it sees."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nlilab.errors import UserError
+from nlilab.files import read_json
+from nlilab.params import Settings, validate
+from nlilab.schema import THREE_WAY, TWO_WAY
+
+View = Literal["pair", "premise", "hypothesis"]
+FILE = "reading.json"  # in a model's folder
+
+
+class Reading(Settings):
+    """What a trained model carries with it, so that it can be asked without the parameters that trained it.
+
+    tasks: task -> its label names; words: label -> the word by which a language model scores it; instructions: task ->
+    the text that stands before every premise, where the model was tuned to follow it; view: the sides that it sees.
+    """
+
+    tasks: Annotated[dict[str, list[str]], Field(min_length=1)]
+    words: dict[str, str] = {}
+    instructions: dict[str, str] = {}
+    view: View = "pair"
+
+    @property
+    def labels(self) -> list[str]:
+        """All label names, each once, in the order of the tasks: what a classification head answers with."""
+        return list(dict.fromkeys(label for labels in self.tasks.values() for label in labels))
+
+    def word(self, label: str) -> str:
+        """The word by which a label is scored; its name where nothing else is said."""
+        return self.words.get(label, label)
+
+    def task_for(self, task: str, scheme: list[str]) -> str | None:
+        """The task as which rows of `task` with the label names `scheme` are read, or None where they cannot be.
+
+        A model reads its own tasks; and one that knows inference with labels fine enough reads every inference task.
+        """
+        if task in self.tasks:
+            return task
+        if set(scheme) <= {*THREE_WAY, *TWO_WAY}:
+            for name, labels in self.tasks.items():
+                if set(scheme) <= set(labels) or (set(labels) == set(THREE_WAY) and set(scheme) <= set(TWO_WAY)):
+                    return name
+        return None
+
+
+def load_reading(folder: Path) -> Reading:
+    """The reading of the model in `folder`."""
+    path = folder / FILE
+    if not path.is_file():
+        raise UserError(
+            f"no model in {folder} (it lacks {FILE}): run `dvc repro`, or `dvc pull` where a remote holds it"
+        )
+    return validate(read_json(path), Reading, str(path))
