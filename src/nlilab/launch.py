@@ -45,6 +45,14 @@ def launch(module: str, arguments: list[str], count: int) -> None:
         raise UserError(f"one of {count} processes of {module} failed (exit code {done.returncode}): see above for why")
 
 
+def handed_over(module: str, arguments: list[str], count: int) -> bool:
+    """Whether `count` other processes have just done the work; False in each of them, and where one is enough."""
+    if count == 1 or launched():
+        return False
+    launch(module, arguments, count)
+    return True
+
+
 def own_lock() -> None:
     """Give each process of a training a command line, and so a lock, of its own (see `command.run`)."""
     if launched():

@@ -37,6 +37,11 @@ class Trained:
     truncated: int
     losses: list[dict[str, float]]
 
+    @property
+    def last(self) -> str:
+        """The loss at the end, in words."""
+        return f"loss {self.losses[-1]['loss']:.3f}" if self.losses else "untuned"
+
     def facts(self) -> dict[str, Any]:
         """What a training's metrics file holds."""
         return {("rows" if name == "examples" else name): value for name, value in asdict(self).items()}

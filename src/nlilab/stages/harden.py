@@ -5,6 +5,7 @@ from pathlib import Path
 from nlilab.command import run
 from nlilab.files import read_json, read_table, refuse_strays, write_json
 from nlilab.harden import hardening_rows
+from nlilab.launch import handed_over, own_lock, process
 from nlilab.params import run_settings, section, validate
 from nlilab.progress import progress
 from nlilab.reading import Reading
@@ -30,6 +31,9 @@ def main(
     found, goes_on = load_recipe(recipe), run_.harden.how == "continue"
     if goes_on:
         settings = settings.model_copy(update={"steps": run_.harden.steps})
+    arguments = [recipe, *map(str, (arm, reading, adversarial, seed, start, start_metrics, out, metrics))]
+    if handed_over("nlilab.stages.harden", arguments, settings.processes):
+        return
     table = hardening_rows(read_table(arm), read_table(adversarial), run_.harden.ratio)
     before = read_json(start_metrics)["total_steps"] if goes_on else 0
     with progress(f"harden {out}", "steps") as report:
@@ -43,11 +47,13 @@ def main(
             report,
             found if isinstance(found, FreeLb) else None,
         )
+    if process() > 0:
+        return
     count = int(table["adversarial"].sum()) if "adversarial" in table else 0
     write_json(metrics, trained.facts() | {"total_steps": before + trained.steps, "adversarial_rows": count})
-    last = trained.losses[-1]["loss"]
-    print(f"{out}: {trained.steps} steps on {trained.examples} rows, {count} of them adversarial, loss {last:.3f}")
+    print(f"{out}: {trained.steps} steps on {trained.examples} rows, {count} of them adversarial, {trained.last}")
 
 
 if __name__ == "__main__":
+    own_lock()
     run(main)

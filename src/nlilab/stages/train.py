@@ -7,7 +7,7 @@ import typer
 
 from nlilab.command import run
 from nlilab.files import read_json, read_table, refuse_strays, write_json
-from nlilab.launch import launch, launched, own_lock, process
+from nlilab.launch import handed_over, own_lock, process
 from nlilab.params import run_settings, section, validate
 from nlilab.progress import progress
 from nlilab.reading import Reading
@@ -33,10 +33,10 @@ def main(
         settings = settings.model_copy(update={"steps": run_.two_step.steps})
     if table.empty:
         settings = settings.model_copy(update={"steps": 0, "processes": 1})
-    if settings.processes > 1 and not launched():
-        options = {"--start": start, "--start-metrics": start_metrics}
-        given = [str(word) for option in options.items() if option[1] for word in option]
-        launch("nlilab.stages.train", [*map(str, (arm, reading, seed, out, metrics)), *given], settings.processes)
+    options = {"--start": start, "--start-metrics": start_metrics}
+    given = [str(word) for option in options.items() if option[1] for word in option]
+    arguments = [*map(str, (arm, reading, seed, out, metrics)), *given]
+    if handed_over("nlilab.stages.train", arguments, settings.processes):
         return
     with progress(f"train {out}", "steps") as report:
         trained = train(table, settings, seed, out, validate(read_json(reading), Reading, str(reading)), start, report)
@@ -44,8 +44,7 @@ def main(
         return
     before = read_json(start_metrics)["total_steps"] if start_metrics else 0
     write_json(metrics, trained.facts() | {"total_steps": before + trained.steps})
-    last = f"loss {trained.losses[-1]['loss']:.3f}" if trained.losses else "untuned"
-    print(f"{out}: {trained.steps} steps = {trained.epochs} epochs of {trained.examples} rows, {last}")
+    print(f"{out}: {trained.steps} steps = {trained.epochs} epochs of {trained.examples} rows, {trained.last}")
 
 
 if __name__ == "__main__":
