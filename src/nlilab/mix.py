@@ -149,7 +149,7 @@ def _words(text: str) -> list[str]:
 
 
 def _mean_by_label(values: pd.Series, label: pd.Series, labels: list[str]) -> dict[str, float]:
-    means = values.groupby(label).mean()
+    means = values.astype(float).groupby(label).mean()  # without rows, lengths have no type of their own
     return {name: round(float(means.get(name, 0.0)), 3) for name in labels}
 
 
