@@ -2,9 +2,12 @@
 
 import re
 import subprocess
+import textwrap
 from pathlib import Path
 
 import yaml
+
+from nlilab.task import load_task
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -68,3 +71,19 @@ def test_every_make_target_that_it_names_exists() -> None:
         assert target in targets
     for needed in ("repro", "test", "check", "prune", "plots"):
         assert needed in targets
+
+
+def test_the_task_that_it_shows_is_one(tmp_path: Path) -> None:
+    block = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert block
+    home = tmp_path / "sarcasm"
+    (home / "generate").mkdir(parents=True)
+    (home / "task.yaml").write_text(textwrap.dedent("   " + block[1].lstrip(" ")))
+    (home / "contexts.md").write_text("- a bus stop\n- a kitchen\n")
+    (home / "seeds.md").write_text('Write {n} remarks.\n---\nSetting: {context}\n{"seeds": ["..."]}')
+    for label in ("sarcastic", "sincere"):
+        (home / f"generate/{label}.md").write_text(f"Write a {label} reply.\n---\n{{remark}}\n")
+    (tmp_path / "correct.md").write_text("Judge.\n---\n{instance}\n")
+    task = load_task("sarcasm", tmp_path)
+    assert task.labels == ["sarcastic", "sincere"] and task.contexts.items == ["a bus stop", "a kitchen"]
+    assert task.pair(task.file.examples[0]) == {"premise": "It rained all week.", "hypothesis": "A lovely holiday."}

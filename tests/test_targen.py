@@ -75,7 +75,7 @@ def test_what_cannot_be_read_is_asked_for_as_a_further_sample_until_its_attempts
 
     def ask(requests: list[Request]) -> list[Response | ProviderError]:
         asked.append([(request.model, request.sample) for request in requests])
-        texts = [said[request.model][request.sample // 1000] for request in requests]
+        texts = [said[request.model][request.sample // 100_000] for request in requests]
         return [
             ProviderError(ErrorKind.TIMEOUT, text) if text == "too late" else Response("", text, Finish.STOP, "m-1")
             for text in texts
@@ -87,11 +87,15 @@ def test_what_cannot_be_read_is_asked_for_as_a_further_sample_until_its_attempts
         return text
 
     found, failed = ask_until_read(list(said), request, read, ask, 3)
-    assert asked == [[(item, 7) for item in "abcd"], [(item, 1007) for item in "bcd"], [("b", 2007), ("c", 2007)]]
+    assert asked == [
+        [(item, 7) for item in "abcd"],
+        [(item, 100_007) for item in "bcd"],
+        [("b", 200_007), ("c", 200_007)],
+    ]
     assert {place: (it.value, it.request.sample, it.model) for place, it in found.items()} == {
         0: ("A.", 7, "m-1"),
-        1: ("B.", 2007, "m-1"),
-        3: ("D.", 1007, "m-1"),
+        1: ("B.", 200_007, "m-1"),
+        3: ("D.", 100_007, "m-1"),
     }
     assert [(it.place, it.attempt) for it in failed] == [(1, 0), (2, 0), (3, 0), (1, 1), (2, 1), (2, 2)]
     assert [it.place for it in failed if it.final] == [2]
@@ -115,7 +119,7 @@ def test_generator_and_judge_are_asked_again_for_further_samples_of_the_same_pro
         assert len(sent) == 3
         first = {(request.messages, request.sample) for request in sent[0]}
         for attempt, again in enumerate(sent):
-            assert {(request.messages, request.sample - 1000 * attempt) for request in again} <= first
+            assert {(request.messages, request.sample - 100_000 * attempt) for request in again} <= first
 
 
 def test_the_same_plan_is_asked_of_every_generator(writer: Writer) -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nlilab.answers import read_fields
 from nlilab.correct import judge
 from nlilab.errors import UserError
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.store import Store
 from nlilab.llm.writer import Strategy, Writer
 from nlilab.params import conf_entry, read_yaml
+from nlilab.reading import Reading
 from nlilab.sources import Dataset
 from nlilab.strategies import asked
 from nlilab.targen import plan_cells, write_contexts, write_instances, write_seeds
@@ -70,9 +72,7 @@ def test_every_strategy_answers_the_same_cells(name: str, strategy: Strategy, wr
     assert all(label in prompt for label, prompt in zip(cells["label"], prompts, strict=True))
     example = str(task.file.examples[0]["explanation"])
     assert any(example in prompt for prompt in prompts) == (strategy == "few-shot")
-    assert len(set(prompts)) == {"zero-shot": len(task.labels) * max(1, len(task.file.turns) * 2)}.get(
-        strategy, len(set(prompts))
-    )
+    assert rows["request"].is_unique  # one prompt for many cells is asked for as many samples
 
 
 def test_an_instance_reads_as_the_task_says() -> None:
@@ -157,3 +157,24 @@ def test_rows_of_a_plan_are_pairs_beside_their_fields() -> None:
     rows = pd.DataFrame([{"passage": "P.", "question": "q", "id": "1"}])
     read = load_task("boolq").pairs(rows)
     assert read.iloc[0].to_dict() == {"passage": "P.", "question": "q", "id": "1", "premise": "P.", "hypothesis": "q"}
+
+
+def test_code_is_read_whole_out_of_a_fence() -> None:
+    text = "Here it is.\n\nCode:\n```python\nimport os\n\nprint(os.name)\n```\nHope it helps!"
+    assert read_fields(text, ["code"]) == {"code": "import os\n\nprint(os.name)"}
+
+
+def test_names_that_the_tables_need_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(TASKS, tmp_path / "tasks")
+    _replace(tmp_path / "tasks/rte/task.yaml", "seeds: [premise]", "seeds: [premise, request]")
+    with pytest.raises(UserError, match="request: the tables have columns of that name already; rename the field"):
+        load_task("rte", tmp_path / "tasks")
+
+
+def test_a_suite_is_read_as_the_task_that_fits_best() -> None:
+    two, three = ["entailment", "non-entailment"], ["entailment", "neutral", "contradiction"]
+    every = Reading(tasks={"boolq": ["true", "false"], "cb": three, "gnli": three, "rte": two})
+    assert every.task_for("axg", two) == "rte" and every.task_for("nli", three) == "gnli"
+    assert Reading(tasks={"cb": three}).task_for("nli", two) == "cb" and every.task_for("cwe", ["safe"]) is None
+    with pytest.raises(UserError, match="rows of task 'boolq' are labelled no, yes, but the model answers true, false"):
+        every.task_for("boolq", ["no", "yes"])

@@ -25,7 +25,7 @@ def read_fields(text: str, fields: Sequence[str]) -> dict[str, str]:
         if missing := [field for field in fields if not found.get(field)]:
             raise Unreadable(f"no {' and no '.join(missing)} in the answer")
         return {field: str(found[field]) for field in fields}
-    found = {field: _line(text, field) for field in fields}
+    found = {field: _fenced(text, field) or _line(text, field) for field in fields}
     missing = [field for field, item in found.items() if not item]
     if missing:
         raise Unreadable(_why_not(text) or f"no {' and no '.join(missing)} in the answer")
@@ -86,6 +86,12 @@ def _first_json(text: str, openers: str) -> Any:
                 except json.JSONDecodeError:
                     continue
     return None
+
+
+def _fenced(text: str, field: str) -> str | None:
+    """A field that is a fenced block: code."""
+    match = re.search(rf"{re.escape(field)}\W{{0,6}}\s*```\w*\n(.*?)```", text, re.IGNORECASE | re.DOTALL)
+    return match[1].rstrip() if match else None
 
 
 def _line(text: str, field: str) -> str | None:

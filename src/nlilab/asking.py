@@ -9,7 +9,7 @@ from nlilab.llm.errors import ProviderError
 from nlilab.llm.request import Request, Response
 from nlilab.llm.writer import text_of
 
-SAMPLES_APART = 1000  # between the attempts at one item: apart from the samples that a plan asks for
+SAMPLES_APART = 100_000  # between the attempts at one item: apart from the samples that a plan asks for
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")

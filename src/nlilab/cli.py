@@ -36,13 +36,16 @@ def check() -> None:
     from nlilab.sources import Dataset
     from nlilab.task import check_match, load_task
 
-    run = run_settings()
-    for task in run.tasks:
-        load_task(task)
+    run, sections = run_settings(), read_yaml(PARAMS)
     for name, place in SECTIONS.items():
         module, model = place.split(":")
         section(name, getattr(import_module(module), model))
-    sections = read_yaml(PARAMS)
+    for task in run.tasks:
+        listed, wanted = load_task(task).contexts.items, sections["plan"]["contexts"]
+        if listed and len(listed) < wanted:
+            raise UserError(
+                f"{PARAMS}: plan.contexts: got {wanted}, but the task {task!r} lists {len(listed)}; lower it"
+            )
     for generator in (*run.generators, sections["plan"]["generator"]):
         if generator == SELF:
             raise UserError(f"{PARAMS}: {SELF!r} is a name for correct.judge alone; name who writes")
@@ -57,6 +60,11 @@ def check() -> None:
     mixtures = section("mixtures", Mixtures)
     for arm in run.arms:
         mixtures.check_sources(arm, [*run.written(), *run.datasets])
+    for arm in (*run.two_step.arms, *run.harden.arms):
+        if arm in mixtures.root and mixtures.get(arm).untuned:
+            raise UserError(
+                f"{PARAMS}: {arm!r} is untuned and has no rows: it can neither be hardened nor a second step"
+            )
     for arm in (*run.two_step.starts, *run.two_step.arms):
         if arm not in run.arms:
             raise UserError(f"{PARAMS}: two_step: {arm!r} is not one of arms{nearest(arm, run.arms)}")

@@ -7,7 +7,7 @@ A leak is, against each suite and whatever the labels (sentences are compared af
 - a sentence with at least `containment` of its word 8-grams in one sentence of a suite;
 - a sentence of 8 words or more, or a pair, with Jaccard >= `jaccard`.
 
-A hypothesis that a suite has under 8 premises or more is a formula of its task ("Is this code safe?") and leaks nothing
+A hypothesis that a suite has under 4 premises or more is a formula of its task ("Is this code safe?") and leaks nothing
 by itself.
 
 What is alike is found by `nlilab.similar`.
@@ -25,7 +25,7 @@ from nlilab.similar import CHUNK, GRAM, Hashes, Ints, Texts, mix, nearest
 
 Floats = NDArray[np.float64]
 
-FORMULA = 8  # premises of one hypothesis
+FORMULA = 4  # premises of one hypothesis
 POSTINGS = 8  # sentences of a suite looked at for one 8-gram: one that occurs in more is a template's
 
 

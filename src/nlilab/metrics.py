@@ -50,11 +50,12 @@ def evaluate(gold: Names, probabilities: Floats, labels: Sequence[str], scheme: 
     accuracy of entailment against the rest under two collapses that are not the same.
     """
     predicted = argmax_then_map(probabilities, labels, scheme)
-    names = list(scheme)
+    own = [] if tuple(scheme) == TWO_WAY else [label for label in labels if label not in scheme]
+    names = [*scheme, *own]  # also labels that a model may give and no row of the suite has
     precision, recall, f1, support = precision_recall_fscore_support(gold, predicted, labels=names, zero_division=0.0)
     present = support > 0
-    share = prob_sum(probabilities, labels, scheme)
-    own = share[np.arange(len(gold)), _positions(gold, names)]
+    share = prob_sum(probabilities, labels, names)
+    given = share[np.arange(len(gold)), _positions(gold, names)]
     chosen = _positions(predicted, names)
     correct = predicted == gold
     first, further = gold == names[0], dict[str, Any]()
@@ -67,7 +68,7 @@ def evaluate(gold: Names, probabilities: Floats, labels: Sequence[str], scheme: 
         "rows": len(gold),
         "accuracy": float(correct.mean()),
         "macro_f1": float(f1[present].mean()),
-        "loss": float(-np.log(np.clip(own, 1e-12, 1.0)).mean()),
+        "loss": float(-np.log(np.clip(given, 1e-12, 1.0)).mean()),
         "calibration_error": calibration_error(share[np.arange(len(gold)), chosen], correct),
         "classes": {
             label: {

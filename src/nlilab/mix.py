@@ -24,7 +24,7 @@ Draw = Annotated[int, Field(ge=1)] | Literal["all"] | Annotated[str, Field(patte
 class Mixture(Settings):
     """One arm: how much of which source (task/generator, or a dataset), under which label, and how it is read.
 
-    A draw is a number of rows, `all`, or what a generator writes for so many dollars ("$1.50"). `shuffle`: a control
+    A draw is a number of rows, `all`, or the rows whose own answers cost so much ("$1.50"). `shuffle`: a control
     whose labels mean nothing; `contexts`: the share of each source's contexts that rows may come from (TarGEN, Table
     10); `balance_tasks`: repeat the rows of small tasks until all tasks weigh the same; `instructions`: each premise
     comes after its task's instructions; `view`: both sides, or one alone (a test for artefacts); `untuned`: a control
@@ -175,6 +175,10 @@ def _draw(
     if isinstance(draw, str):
         ranked = ranked.assign(place=place).sort_values(["place", "rank"], kind="stable")
         count = _affordable(arm, name, ranked, float(draw.removeprefix("$"))) // len(labels) * len(labels)
+        if not count:
+            raise UserError(
+                f"arm {arm!r} asks for rows of {name} worth {draw}, which buys less than one row of each label"
+            )
     else:
         count = draw
     share = {label: count // len(labels) + (place < count % len(labels)) for place, label in enumerate(labels)}

@@ -38,15 +38,27 @@ class Reading(Settings):
     def task_for(self, task: str, scheme: list[str]) -> str | None:
         """The task as which rows of `task` with the label names `scheme` are read, or None where they cannot be.
 
-        A model reads its own tasks; and one that knows inference with labels fine enough reads every inference task.
+        A model reads its own tasks; and one that knows inference with labels fine enough reads other inference tasks:
+        as one with the same labels, or else as a three-way one whose labels are collapsed. CommitmentBank's sort of
+        inference is not taken for another while there is a choice.
         """
         if task in self.tasks:
+            if not _expresses(self.tasks[task], scheme):
+                raise UserError(
+                    f"rows of task {task!r} are labelled {', '.join(scheme)}, but the model answers "
+                    f"{', '.join(self.tasks[task])}: correct `labels` (or `task`) of the dataset in conf/datasets.yaml"
+                )
             return task
-        if set(scheme) <= {*THREE_WAY, *TWO_WAY}:
-            for name, labels in self.tasks.items():
-                if set(scheme) <= set(labels) or (set(labels) == set(THREE_WAY) and set(scheme) <= set(TWO_WAY)):
-                    return name
-        return None
+        if not set(scheme) <= {*THREE_WAY, *TWO_WAY}:
+            return None
+        able = [name for name, labels in self.tasks.items() if _expresses(labels, scheme)]
+        same = [name for name in able if set(self.tasks[name]) == set(scheme)]
+        return min(same or able, key=lambda name: name == "cb", default=None)
+
+
+def _expresses(labels: list[str], scheme: list[str]) -> bool:
+    collapsed = set(labels) == set(THREE_WAY) and set(scheme) <= set(TWO_WAY)
+    return set(scheme) <= set(labels) or collapsed
 
 
 def load_reading(folder: Path) -> Reading:

@@ -50,6 +50,8 @@ class Dataset(Settings):
     def _one_place(self) -> Self:
         if sum(place is not None for place in (self.path, self.url, self.hub)) != 1:
             raise ValueError("name exactly one of path, url and hub")
+        if self.metric in ("options", "pick-one") and "true" not in self.label_names:
+            raise ValueError(f"metric {self.metric} needs rows labelled true or false: map them by `labels`")
         if self.hub and not self.file:
             raise ValueError("a hub dataset needs `file`, the file's path in its repository")
         return self

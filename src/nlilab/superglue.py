@@ -103,7 +103,7 @@ def _records(file: Path) -> Iterator[tuple[str, Row]]:
 
 def axg(file: Path) -> pd.DataFrame:
     """Rows premise, hypothesis, label, group: two that differ by a pronoun's gender follow each other."""
-    rows = [{**row, "group": str(row.get("pair_id", number // 2))} for number, (_, row) in enumerate(_records(file))]
+    rows = [{**row, "group": str(number // 2)} for number, (_, row) in enumerate(_records(file))]
     return pd.DataFrame(rows)[["premise", "hypothesis", "label", "group"]]
 
 

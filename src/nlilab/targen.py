@@ -1,5 +1,6 @@
 """TarGEN's steps 1-3 (Gupta et al. 2024, section 3.1): contexts, instance seeds, label-constrained instances."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from nlilab.llm.request import Request
 from nlilab.llm.writer import Writer, text_of
 from nlilab.params import Name, Settings
 from nlilab.progress import Report
-from nlilab.strategies import Asked
+from nlilab.strategies import Asked, Messages
 from nlilab.task import Task, answer_schema
 
 SEEDS_PER_REQUEST = 12  # a multiple of four: AX-g's seeds come in quadruples
@@ -56,7 +57,7 @@ def write_contexts(writer: Writer, task: Task, count: int) -> list[str]:
 def write_seeds(writer: Writer, task: Task, contexts: list[str], per_context: int, report: Report) -> pd.DataFrame:
     """Step 2: rows id, context, <shapes>, <seed fields>; distinct within the whole plan.
 
-    A task whose seeds.md is a list takes its items in turn; the column `repeat` counts how often one came before.
+    A task whose seeds.md is a list takes its items in turn.
     """
     if listed := task.seeds.items:
         return _listed_seeds(task, contexts, per_context, listed)
@@ -110,7 +111,7 @@ def _listed_seeds(task: Task, contexts: list[str], per_context: int, items: list
             item, repeat = items[(place * per_context + number) % len(items)], number // len(items)
             shape = shapes[(place + number) % len(shapes)]
             name = digest(task.name, context, item, repeat)
-            rows.append({"id": name, "context": context, **shape, task.file.seeds[0]: item, "repeat": repeat})
+            rows.append({"id": name, "context": context, **shape, task.file.seeds[0]: item})
     return pd.DataFrame(rows)
 
 
@@ -137,7 +138,7 @@ def plan_cells(task: Task, seeds: pd.DataFrame, samples: int) -> pd.DataFrame:
                         "seed_id": seed["id"],
                         **given,
                         "label": label,
-                        "sample": sample + samples * seed.get("repeat", 0),
+                        "sample": sample,
                     }
                 )
     return pd.DataFrame(cells)
@@ -155,6 +156,11 @@ def write_instances(
     records: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in cells.to_dict("records")
     ]
+    asked_before = Counter[Messages]()  # cells of one prompt (without a seed in it, many) ask for different samples
+    for record in records:
+        messages = asked.messages(record)
+        record["sample"] = asked_before[messages]
+        asked_before[messages] += 1
     found, failed = ask_until_read(
         records,
         lambda cell, further: _instance_request(writer, asked, schema, cell, further),

@@ -20,6 +20,11 @@ STRATEGIES = TASKS / "strategies"
 PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
 TURN = "\n---\n"  # in a prompt file: what stands above is the system message
 ITEM = "- "  # a contexts.md or seeds.md of such lines alone is no prompt but the list itself
+RESERVED = {
+    *("id", "context", "label", "means", "sample", "seed_id", "n", "generator", "model", "prompt", "request"),
+    *("cost_usd", "task", "group", "split", "source", "verdict", "explanation", "corrected_label", "judge", "answer"),
+    *("attempt", "reason", "final", "evidence", "step", "writes", "offset"),
+}
 OTHER = "other"  # generate/other.md serves every label without a file of its own
 
 # What each step fills in, beside the task's own fields.
@@ -70,6 +75,8 @@ class TaskFile(Settings):
     @model_validator(mode="after")
     def _known_fields(self) -> Self:
         made = [*self.seeds, *self.turns, *self.writes]
+        if taken := [name for name in (*made, *self.shapes) if name in RESERVED]:
+            raise ValueError(f"{', '.join(taken)}: the tables have columns of that name already; rename the field")
         for field in self.fields:
             if field not in made:
                 raise ValueError(f"nobody writes the field {field!r}: name it in seeds, turns or writes")

@@ -43,7 +43,7 @@ def _confident(rows: pd.DataFrame, settings: CorrectSettings, task: Task) -> Ver
 
     pairs = task.pairs(rows)
     grouped = pairs.assign(group=[digest(premise) for premise in pairs["premise"]], task=task.name)
-    reading = Reading(tasks={task.name: task.labels})
+    reading = Reading(tasks={task.name: task.labels}, words=task.words())
     with progress("correct: out-of-fold training", "folds") as report:
         probabilities = out_of_fold(grouped, settings.classifier, settings.folds, 0, reading, report)
     return confident(grouped, probabilities, task.labels)

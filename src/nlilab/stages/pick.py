@@ -22,6 +22,8 @@ def main(arm: Path, reading: Path, suites: Path, out: Path) -> None:
     else:
         rows = _of_suites(suites, settings.suites, validate(read_json(reading), Reading, str(reading)))
         print("attack.protocol: as_published: training rows are made from suites; their results are contaminated")
+    if rows.empty:
+        raise UserError(f"{arm} holds no rows: an untuned arm cannot be hardened; take it out of harden.arms")
     picked = pick(rows, list(rows["label"].unique()), settings.n_per_class, settings.seed)
     write_table(out, picked[["id", "premise", "hypothesis", "label", "task"]])
     count = len(picked) // picked["label"].nunique()

@@ -14,7 +14,7 @@ from nlilab.questions import TRUE, picked, questions
 from nlilab.recipes import AttackSettings
 from nlilab.robustness import CLEAN, Attacked, facts, gallery, scored, under
 from nlilab.schema import probabilities_of
-from nlilab.suites import Answers, ScoreSettings, guard, guard_message, scheme_of, score, slices
+from nlilab.suites import GUARD_LEAST, Answers, ScoreSettings, guard, guard_message, scheme_of, score, slices
 
 Key = tuple[str, int]  # model, seed
 
@@ -146,7 +146,7 @@ def _suite(
 ) -> tuple[dict[str, object], pd.DataFrame]:
     sides, scheme = slices(suite, settings.long_words), scheme_of(suite["label"])
     found = guard(suite, {f"{model}/{seed}": part for (model, seed), part in answers.items()})
-    suspicious = found["z"] >= settings.guard_z
+    suspicious = found["z"] >= settings.guard_z and found["permuted"] - found["declared"] > GUARD_LEAST
     if suspicious:
         message = guard_message(name, found)
         if not card["adversarial"]:
