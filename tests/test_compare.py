@@ -129,3 +129,17 @@ def test_slices_match_words_and_name_the_side() -> None:
     assert found["negation"].tolist() == ["both", "", "premise", ""]
     assert found["ambiguity"].tolist() == ["", "", "", "hypothesis"]
     assert found["long"].tolist() == ["", "", "", "premise"]
+
+
+def test_a_win_that_one_label_for_every_row_would_have_too_is_marked() -> None:
+    gold = np.array(["true"] * 640 + ["false"] * 360)
+    always, poor = np.tile(gold == "true", (3, 1)), np.tile(np.arange(1000) % 2 == 0, (3, 1))
+    good = np.tile(np.arange(1000) % 5 != 0, (3, 1))
+    groups = np.arange(1000, dtype=np.int64)
+    toy = Suite("toy", gold, groups, {}, False, {"poor": poor, "always": always, "good": good})
+    found = compare([toy], CompareSettings(bootstrap=1000), dict.fromkeys(("poor", "always", "good"), 1))["pairs"]
+    assert {(pair["model"], pair["baseline"]): (pair["verdict"], pair["one_label"]) for pair in found} == {
+        ("always", "poor"): ("better", True),
+        ("good", "poor"): ("better", False),
+        ("good", "always"): ("better", False),
+    }

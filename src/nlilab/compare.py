@@ -19,6 +19,7 @@ from nlilab.suites import SLICES
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
+ONE_LABEL_MARGIN = 0.005  # of accuracy
 BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
 
 
@@ -219,7 +220,14 @@ def _pair(
         "minimum_detectable_effect": stats.minimum_detectable_effect(found.sd, 1 - settings.confidence),
         "transitions": change,
         "two_gold_classes": suite.has_cells,
+        "one_label": _beaten_by_one_label(suite, max(float(after.mean()), float(before.mean()))),
     }
+
+
+def _beaten_by_one_label(suite: Suite, best: float) -> bool:
+    """Whether always giving the suite's most frequent label does as well as `best`: mere bias could win then."""
+    counts = np.unique(suite.gold, return_counts=True)[1]
+    return len(counts) > 1 and best <= counts.max() / counts.sum() + ONE_LABEL_MARGIN
 
 
 def _add_slices(suite: Suite, records: list[dict[str, Any]], settings: CompareSettings) -> None:

@@ -82,6 +82,7 @@ class Pair:
     changes: Changes
     classes: Mapping[str, Part]
     slices: Mapping[str, Part]
+    one_label: bool = False  # neither of the two is better than giving the most frequent label to every row
 
 
 def pairs_of(comparison: Mapping[str, Any], suites: Sequence[str]) -> list[Pair]:
@@ -160,6 +161,7 @@ def ordered(value: Any) -> Any:
 def _pair(record: Mapping[str, Any]) -> Pair:
     return Pair(
         detectable=record["minimum_detectable_effect"],
+        one_label=record.get("one_label", False),
         changes=_changes(record["transitions"]),
         classes=_parts(ordered(record["classes"])),
         slices=_parts(record.get("slices", {})),

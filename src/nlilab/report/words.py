@@ -84,13 +84,19 @@ def _listed(pairs: Sequence[Pair], confidence: float) -> str:
 def _counted(pairs: Sequence[Pair], shared: int, suites: int) -> str:
     """Up to three suites by name; more by their number of those that both read, with the range of their differences."""
     if len(pairs) <= LISTED:
-        return ", ".join(f"{pair.suite} ({points(pair.difference)}{_tainted(pair)})" for pair in pairs)
+        return ", ".join(f"{pair.suite} ({points(pair.difference)}{_tainted(pair)}{_biased(pair)})" for pair in pairs)
     found = sorted(pair.difference for pair in pairs)
     count = f"all {shared}" if len(pairs) == shared else f"{len(pairs)} of {shared}"
     tainted = sum(pair.contaminated for pair in pairs)
     note = f", {tainted} contaminated" if tainted else ""
     both = "" if shared == suites else " that both read"
     return f"{count} suites{both} ({points(found[0])} to {points(found[-1])} points{note})"
+
+
+def _biased(pair: Pair) -> str:
+    """A warning beside a verdict that always giving one label could win as well."""
+    warned = pair.one_label and pair.verdict != INCONCLUSIVE
+    return "; neither is better than one label for every row" if warned else ""
 
 
 def _tainted(pair: Pair) -> str:
@@ -100,7 +106,7 @@ def _tainted(pair: Pair) -> str:
 def _clause(pair: Pair, confidence: float) -> str:
     if pair.verdict != INCONCLUSIVE:
         interval = f"{confidence_words(confidence)} interval {plain(pair.low)} to {plain(pair.high)}"
-        return f"{pair.suite} ({points(pair.difference)} points, {interval})"
+        return f"{pair.suite} ({points(pair.difference)} points, {interval}{_biased(pair)})"
     return f"{pair.suite} ({points(pair.difference)}, {why(pair)})"
 
 
