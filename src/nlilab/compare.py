@@ -227,7 +227,7 @@ def _pair(
 def _beaten_by_one_label(suite: Suite, best: float) -> bool:
     """Whether always giving the suite's most frequent label does as well as `best`: mere bias could win then."""
     counts = np.unique(suite.gold, return_counts=True)[1]
-    return len(counts) > 1 and best <= counts.max() / counts.sum() + ONE_LABEL_MARGIN
+    return len(counts) > 1 and best <= float(counts.max() / counts.sum()) + ONE_LABEL_MARGIN
 
 
 def _add_slices(suite: Suite, records: list[dict[str, Any]], settings: CompareSettings) -> None:
