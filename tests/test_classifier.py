@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nlilab import trainer
 from nlilab.checkpoint import load_trained
 from nlilab.classifier import predict
 from nlilab.errors import UserError
@@ -143,3 +144,22 @@ def test_a_stage_prints_one_line_for_a_users_mistake(tmp_path: Path) -> None:
     )
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("error: unknown dataset 'hand'") and done.stderr.count("\n") == 1
+
+
+def test_resampling_draws_other_rows_for_every_seed_and_keeps_the_balance(
+    settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[int, pd.DataFrame] = {}
+    really = trainer._fit
+
+    def fit(rows: pd.DataFrame, wanted: TrainSettings, seed: int, *rest: object) -> object:
+        drawn[seed] = rows
+        return really(rows, wanted, seed, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trainer, "_fit", fit)
+    table = toy(60).assign(id=lambda rows: [str(number) for number in range(len(rows))])
+    for seed in (1, 2):
+        train(table, settings.model_copy(update={"steps": 1, "resample": True}), seed, tmp_path / str(seed), NLI)
+        assert drawn[seed]["label"].value_counts().to_dict() == table["label"].value_counts().to_dict()
+        assert 0.5 < drawn[seed]["id"].nunique() / 60 < 0.75
+    assert sorted(drawn[1]["id"]) != sorted(drawn[2]["id"])

@@ -62,8 +62,10 @@ def train(
     `start` names another arm's model to go on from (two-step fine-tuning, Zhang & Pavlick 2025); else the pretrained
     model gets the head that the settings ask for. The seed decides a new head and the order of rows. `adversary`
     perturbs the embeddings within each step. With no steps the start is saved as it is. Of several processes that
-    train together the first one writes.
+    train together the first one writes. With `settings.resample` the seed also draws the rows, with replacement.
     """
+    if settings.resample and settings.steps:
+        rows = rows.groupby("label", sort=False).sample(frac=1, replace=True, random_state=seed)
     classifier, trained = _fit(rows, settings, seed, reading, start, report, adversary)
     if process() == 0:
         save(classifier, out)
