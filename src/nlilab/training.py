@@ -33,8 +33,8 @@ class TrainSettings(Settings):
     steps: Annotated[int, Field(ge=0, description="optimiser steps; 0: the model stays as it is")]
     resample: bool = Field(
         default=False,
-        description="each seed trains on a bootstrap sample of its arm's rows, label by label: intervals then cover which "
-        "rows a generator happened to write, as they must where generators are compared and not two datasets",
+        description="each seed trains on a bootstrap sample of its arm's rows, label by label: intervals then cover "
+        "which rows a generator happened to write, as they must where generators are compared, not two datasets",
     )
     batch_size: Annotated[int, Field(ge=1, description="rows of an optimiser step, over all processes")] = 32
     accumulate: Annotated[int, Field(ge=1, description="micro-batches that a step is made of: less memory")] = 1
