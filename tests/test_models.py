@@ -218,7 +218,8 @@ def test_an_adapter_is_saved_alone_trained_on_and_merged(
 @pytest.mark.parametrize(("kind", "head"), [("roberta", "classifier"), ("t5", "words")])
 def test_what_saves_memory_changes_no_step(start: Callable[[str], Path], tmp_path: Path, kind: str, head: str) -> None:
     plain = losses(fit(start(kind), tmp_path / "a", head=head))
-    assert losses(fit(start(kind), tmp_path / "b", head=head, gradient_checkpointing=True)) == plain
+    saved = losses(fit(start(kind), tmp_path / "b", head=head, gradient_checkpointing=True))
+    assert saved == pytest.approx(plain, abs=1e-4)
     assert losses(fit(start(kind), tmp_path / "c", head=head, accumulate=3)) == pytest.approx(plain, abs=1e-4)
     idle = FreeLb(paper="", method="freelb", ascents=1, start=0.0, step_size=0.1, limit=1.0)
     once = losses(fit(start(kind), tmp_path / "d", adversary=idle, head=head, accumulate=3))

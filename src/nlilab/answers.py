@@ -34,10 +34,7 @@ def read_fields(text: str, fields: Sequence[str]) -> dict[str, str]:
 
 def read_list(text: str, field: str) -> list[str]:
     """The texts of a list: from a JSON object or array, or from a numbered or bulleted list."""
-    value = _first_json(text, "{[")
-    if isinstance(value, dict):
-        value = {str(key).lower(): item for key, item in value.items()}.get(field)
-    items = [writable(item.strip()) for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    items = [writable(item.strip()) for item in _json_list(text, field) if isinstance(item, str)]
     items = [item for item in items if item]
     if not items:  # no JSON, or a "[1]" that is none of the list
         matches = (ITEM.match(line) for line in text.splitlines())
@@ -49,10 +46,7 @@ def read_list(text: str, field: str) -> list[str]:
 
 def read_records(text: str, field: str, keys: Sequence[str]) -> list[dict[str, str]]:
     """The objects of a list that have all `keys`, as texts: from a JSON object or array."""
-    value = _first_json(text, "{[")
-    if isinstance(value, dict):
-        value = {str(key).lower(): item for key, item in value.items()}.get(field)
-    found = [_fields(item, lists=True) for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    found = [_fields(item, lists=True) for item in _json_list(text, field) if isinstance(item, dict)]
     whole = [{key: item[key] for key in keys} for item in found if all(item.get(key) for key in keys)]
     if not whole:
         raise Unreadable(_why_not(text) or f"no item of {field} in the answer has {' and '.join(keys)}")
@@ -73,6 +67,14 @@ def _fields(value: dict[Any, Any], lists: bool = False) -> dict[str, str]:
         return item.strip() if isinstance(item, str) else ""
 
     return {str(key).strip().lower(): writable(text) for key, item in value.items() if (text := text_of(item))}
+
+
+def _json_list(text: str, field: str) -> list[Any]:
+    """The items of a JSON array, or of the one that an object holds under `field`; none where there is no such."""
+    value = _first_json(text, "{[")
+    if isinstance(value, dict):
+        value = {str(key).lower(): item for key, item in value.items()}.get(field)
+    return value if isinstance(value, list) else []
 
 
 def _first_json(text: str, openers: str) -> Any:

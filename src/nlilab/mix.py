@@ -12,6 +12,7 @@ from nlilab.errors import UserError
 from nlilab.files import digest
 from nlilab.params import Name, Settings, nearest
 from nlilab.reading import Reading, View
+from nlilab.schema import task_of
 from nlilab.task import Task
 
 WORD = re.compile(r"\w+")
@@ -84,7 +85,7 @@ def mix(arm: str, mixture: Mixture, sources: Mapping[str, pd.DataFrame], tasks: 
 
 def reading_of(mixture: Mixture, sources: Mapping[str, pd.DataFrame], tasks: Mapping[str, Task]) -> Reading:
     """How the arm's models read: their tasks in the order of the sources, with labels, words and instructions."""
-    own = [tasks[name] for name in dict.fromkeys(str(rows["task"].iloc[0]) for rows in sources.values())]
+    own = [tasks[name] for name in dict.fromkeys(map(task_of, sources.values()))]
     return Reading(
         tasks={task.name: task.labels for task in own},
         words={label: word for task in own for label, word in task.words().items() if word != label},
@@ -95,7 +96,7 @@ def reading_of(mixture: Mixture, sources: Mapping[str, pd.DataFrame], tasks: Map
 
 def _labels(name: str, rows: pd.DataFrame, tasks: Mapping[str, Task]) -> list[str]:
     """The labels of the source's task; rows that carry others are refused."""
-    task = tasks[str(rows["task"].iloc[0])]
+    task = tasks[task_of(rows)]
     if strange := sorted(set(rows["label"]) - set(task.labels)):
         raise UserError(
             f"source {name!r}: its rows are labelled {', '.join(strange)}, which tasks/{task.name}/task.yaml does not "

@@ -61,6 +61,11 @@ def _expresses(labels: list[str], scheme: list[str]) -> bool:
     return set(scheme) <= set(labels) or collapsed
 
 
+def read_reading(path: Path) -> Reading:
+    """The reading in a file: an arm's, or a model's."""
+    return validate(read_json(path), Reading, str(path))
+
+
 def load_reading(folder: Path) -> Reading:
     """The reading of the model in `folder`."""
     path = folder / FILE
@@ -68,4 +73,4 @@ def load_reading(folder: Path) -> Reading:
         raise UserError(
             f"no model in {folder} (it lacks {FILE}): run `dvc repro`, or `dvc pull` where a remote holds it"
         )
-    return validate(read_json(path), Reading, str(path))
+    return read_reading(path)

@@ -44,6 +44,11 @@ def _first(mask: pd.Series) -> int:
     return int(mask.to_numpy().argmax()) + 1
 
 
+def task_of(rows: pd.DataFrame) -> str:
+    """The task that all rows of a table are instances of."""
+    return str(rows["task"].iloc[0])
+
+
 KEYS = ("suite", "id", "seed", "victim", "recipe")
 
 

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from nlilab.errors import UserError
 from nlilab.metrics import Floats, Names, argmax_then_map, cells, evaluate
 from nlilab.params import Settings
 from nlilab.reading import Reading
-from nlilab.schema import THREE_WAY, TWO_WAY
+from nlilab.schema import THREE_WAY, TWO_WAY, task_of
 
 SLICES_VERSION = 1
 GUARD_LEAST = 0.05  # models at chance on many rows differ from it by little, but surely
@@ -46,8 +47,18 @@ def scheme_of(labels: pd.Series) -> tuple[str, ...]:
 
 def as_read(rows: pd.DataFrame, reading: Reading) -> pd.DataFrame | None:
     """One suite's rows with the task as which a model reads them in `task`, or None where it cannot read them."""
-    task = reading.task_for(str(rows["task"].iloc[0]), list(scheme_of(rows["label"])))
+    task = reading.task_for(task_of(rows), list(scheme_of(rows["label"])))
     return rows.assign(task=task) if task else None
+
+
+def must_read(rows: pd.DataFrame, reading: Reading, model: str, field: str, what: str) -> pd.DataFrame:
+    """`as_read`, where a model that cannot is the user's mistake in the parameter `field`."""
+    if (found := as_read(rows, reading)) is None:
+        raise UserError(
+            f"params.yaml: {field}: {model} knows the tasks {', '.join(reading.tasks)} and cannot read {what}; leave "
+            "one of them out"
+        )
+    return found
 
 
 def _positive_first(label: str) -> tuple[bool, str]:

@@ -156,14 +156,14 @@ def write_instances(
     records: list[dict[str, Any]] = [
         {str(key): value for key, value in row.items()} for row in cells.to_dict("records")
     ]
+    prompts = [asked.messages(record) for record in records]
     asked_before = Counter[Messages]()  # cells of one prompt (without a seed in it, many) ask for different samples
-    for record in records:
-        messages = asked.messages(record)
+    for record, messages in zip(records, prompts, strict=True):
         record["sample"] = asked_before[messages]
         asked_before[messages] += 1
     found, failed = ask_until_read(
-        records,
-        lambda cell, further: _instance_request(writer, asked, schema, cell, further),
+        list(zip(records, prompts, strict=True)),
+        lambda prompted, further: _instance_request(writer, asked, schema, *prompted, further),
         lambda text: read_fields(text, asked.fields),
         lambda requests: writer.ask(requests, report),
         attempts,
@@ -180,12 +180,12 @@ def write_instances(
 
 
 def _instance_request(
-    writer: Writer, asked: Asked, schema: dict[str, Any], cell: dict[str, Any], further: int
+    writer: Writer, asked: Asked, schema: dict[str, Any], cell: dict[str, Any], messages: Messages, further: int
 ) -> Request:
     file = asked.task.file
     given = {name: str(cell[name]) for name in ("context", "label", *file.seeds, *file.turns)}
     meta = {"task": asked.task.name, "step": "generate", "writes": ",".join(asked.fields), **given}
-    return writer.request(asked.messages(cell), schema, cell["sample"] + further, meta)
+    return writer.request(messages, schema, cell["sample"] + further, meta)
 
 
 def _instance_row(writer: Writer, asked: Asked, cell: dict[str, Any], read: Read[dict[str, str]]) -> dict[str, Any]:

@@ -101,8 +101,7 @@ def is_control(recipe: Mapping[str, Any]) -> bool:
 
 def hardened_of(run: Run) -> dict[str, Hardened]:
     """The hardened models that take part in this run, by name."""
-    every = [Hardened(f"{arm}-vs-{name}", arm, name) for arm in run.harden.arms for name in run.harden.against]
-    return {found.model: found for found in every if found.model in run.models}
+    return {model: Hardened(model, *made) for model, made in run.harden.made().items() if model in run.models}
 
 
 def contaminated_of(comparison: Mapping[str, Any]) -> frozenset[tuple[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nlilab.report.facts import Facts
-from nlilab.report.pairs import mean_of
+from nlilab.report.pairs import mean_of, spread
 
 # The measure's place in scores.json, its name, and what it is.
 FURTHER = {
@@ -46,24 +46,14 @@ class Further:
 
 def further(facts: Facts) -> list[Further]:
     """The suites by the measures that they have; suites with accuracy alone are left out."""
-    kinds: dict[tuple[str, ...], list[str]] = {}
+    kinds: dict[tuple[str, ...], dict[str, list[tuple[str, list[Seeds | None]]]]] = {}
     for suite in facts.run.suites:
-        has = {measure: [_seeds(facts, suite, model, measure) for model in facts.readers(suite)] for measure in FURTHER}
+        models = facts.readers(suite)
+        has = {measure: [_seeds(facts, suite, model, measure) for model in models] for measure in FURTHER}
         if measures := tuple(measure for measure, held in has.items() if any(held)):
-            kinds.setdefault(measures, []).append(suite)
-    return [
-        Further(
-            list(measures),
-            {
-                suite: [
-                    (model, [_seeds(facts, suite, model, measure) for measure in measures])
-                    for model in facts.readers(suite)
-                ]
-                for suite in suites
-            },
-        )
-        for measures, suites in kinds.items()
-    ]
+            rows = zip(models, zip(*(has[measure] for measure in measures), strict=True), strict=True)
+            kinds.setdefault(measures, {})[suite] = [(model, list(values)) for model, values in rows]
+    return [Further(list(measures), suites) for measures, suites in kinds.items()]
 
 
 def explained(found: Sequence[Further]) -> list[tuple[str, str]]:
@@ -90,4 +80,4 @@ def _seeds(facts: Facts, suite: str, model: str, measure: str) -> Seeds | None:
     seeds = facts.scores[suite]["models"][model]
     each = [mean_of({seed: scored}, *measure.split("/")) for seed, scored in seeds.items()]
     held = [value for value in each if value is not None]
-    return Seeds(sum(held) / len(held), min(held), max(held)) if held else None
+    return Seeds(*spread(held)) if held else None

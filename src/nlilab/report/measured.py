@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nlilab.report.pairs import rank
+from nlilab.report.pairs import rank, spread
 
 OF_A_LABEL = ("precision", "recall", "f1")  # of the first label: true, vulnerable, entailment
 
@@ -52,7 +52,7 @@ class Measured:
         held = [seed for seed in seeds if seed is not None]
         if not held:
             return None
-        return Value(model, suite, sum(held) / len(held), min(held), max(held), held, tainted)
+        return Value(model, suite, *spread(held), held, tainted)
 
 
 def _of(scored: Mapping[str, Any], measure: str) -> float | None:

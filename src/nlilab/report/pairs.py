@@ -146,6 +146,11 @@ def mean_of(seeds: Mapping[str, Any], *path: str) -> float | None:
     return fmean(values) if values else None
 
 
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of some seeds' values, the least and the greatest."""
+    return sum(values) / len(values), min(values), max(values)
+
+
 def rank(name: str) -> int:
     """A label's place among labels; all else stands behind them."""
     return LABELS.index(name) if name in LABELS else len(LABELS)

@@ -9,7 +9,6 @@ import pandas as pd
 from nlilab.attack import attack
 from nlilab.classifier import predict
 from nlilab.command import run
-from nlilab.errors import UserError
 from nlilab.files import read_table, write_json, write_table
 from nlilab.judging import REFUSED, Say, by_generator, judge_perturbed, judged_task
 from nlilab.llm.writer import open_writer
@@ -18,7 +17,8 @@ from nlilab.progress import progress
 from nlilab.reading import load_reading
 from nlilab.recipes import NOBODY, AttackSettings, FreeLb, check_attack, load_recipe
 from nlilab.saliency import Victim
-from nlilab.suites import as_read
+from nlilab.schema import task_of
+from nlilab.suites import must_read
 from nlilab.training import PredictSettings, TrainSettings
 
 
@@ -73,11 +73,7 @@ def _by_model(folder: Path) -> Say:
     reading = load_reading(folder)
 
     def say(rows: pd.DataFrame) -> list[str]:
-        if (read := as_read(rows, reading)) is None:
-            raise UserError(
-                f"params.yaml: attack.judge: {folder.parent.name} knows the tasks {', '.join(reading.tasks)} and can't "
-                f"judge rows of {rows['task'].iloc[0]}; name an arm of that task"
-            )
+        read = must_read(rows, reading, folder.parent.name, "attack.judge", f"rows of {task_of(rows)}")
         return list(np.asarray(reading.labels)[predict(folder, read, size, length).argmax(axis=1)])
 
     return say

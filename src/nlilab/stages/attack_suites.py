@@ -7,14 +7,13 @@ import pandas as pd
 
 from nlilab.attack import attack, pick
 from nlilab.command import run
-from nlilab.errors import UserError
 from nlilab.files import read_table, write_json, write_table
 from nlilab.params import run_settings, section
 from nlilab.progress import progress
 from nlilab.reading import load_reading
 from nlilab.recipes import AttackSettings, check_attack, load_attack
 from nlilab.saliency import Victim
-from nlilab.suites import as_read, scheme_of
+from nlilab.suites import must_read, scheme_of
 from nlilab.training import TrainSettings
 
 COLUMNS = ["suite", "id", "seed", "task", "premise", "hypothesis", "label", "original", "changes", "reason"]
@@ -30,8 +29,7 @@ def main(recipe: str, models: Path, suites: Path, out: Path, metrics: Path) -> N
     for name in settings.suites:
         suite = read_table(suites / f"{name}.parquet")
         rows = pick(suite, scheme_of(suite["label"]), settings.suite_rows_per_class, settings.seed)
-        if (read := as_read(rows, reading)) is None:
-            raise UserError(f"params.yaml: attack.victims: {models.name} cannot read the suite {name!r}; leave one out")
+        read = must_read(rows, reading, models.name, "attack.victims", f"the suite {name!r}")
         parts.append(read.assign(suite=name, own_task=rows["task"]))
     table = pd.concat(parts, ignore_index=True)
     made, seconds = [], 0.0

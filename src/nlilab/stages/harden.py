@@ -6,9 +6,9 @@ from nlilab.command import run
 from nlilab.files import read_json, read_table, refuse_strays, write_json
 from nlilab.harden import hardening_rows
 from nlilab.launch import handed_over, own_lock, process
-from nlilab.params import run_settings, section, validate
+from nlilab.params import run_settings, section
 from nlilab.progress import progress
-from nlilab.reading import Reading
+from nlilab.reading import read_reading
 from nlilab.recipes import FreeLb, load_recipe
 from nlilab.trainer import train
 from nlilab.training import TrainSettings
@@ -42,7 +42,7 @@ def main(
             settings,
             seed,
             out,
-            validate(read_json(reading), Reading, str(reading)),
+            read_reading(reading),
             start if goes_on else None,
             report,
             found if isinstance(found, FreeLb) else None,

@@ -6,6 +6,7 @@ from nlilab.command import run
 from nlilab.files import read_table, write_json, write_table
 from nlilab.mix import Mixtures, certificate, mix, reading_of
 from nlilab.params import run_settings, section
+from nlilab.schema import task_of
 from nlilab.task import load_task
 
 
@@ -16,7 +17,7 @@ def main(arm: str, curated: Path, out: Path, reading: Path, metrics: Path) -> No
     mixtures.check_sources(arm, [*run_.written(), *run_.datasets])
     mixture = mixtures.get(arm)
     sources = {name: read_table(curated / f"{name}.parquet") for name in mixture.sources}
-    tasks = {name: load_task(name) for name in {str(rows["task"].iloc[0]) for rows in sources.values()}}
+    tasks = {name: load_task(name) for name in set(map(task_of, sources.values()))}
     table, read = mix(arm, mixture, sources, tasks), reading_of(mixture, sources, tasks)
     write_table(out, table)
     write_json(reading, read.model_dump())

@@ -7,9 +7,9 @@ import pandas as pd
 from nlilab.attack import pick
 from nlilab.command import run
 from nlilab.errors import UserError
-from nlilab.files import read_json, read_table, write_table
-from nlilab.params import section, validate
-from nlilab.reading import Reading
+from nlilab.files import read_table, write_table
+from nlilab.params import section
+from nlilab.reading import Reading, read_reading
 from nlilab.recipes import AttackSettings
 from nlilab.suites import as_read
 
@@ -20,7 +20,7 @@ def main(arm: Path, reading: Path, suites: Path, out: Path) -> None:
     if settings.protocol == "clean":
         rows = read_table(arm)
     else:
-        rows = _of_suites(suites, settings.suites, validate(read_json(reading), Reading, str(reading)))
+        rows = _of_suites(suites, settings.suites, read_reading(reading))
         print("attack.protocol: as_published: training rows are made from suites; their results are contaminated")
     if rows.empty:
         raise UserError(f"{arm} holds no rows: an untuned arm cannot be hardened; take it out of harden.arms")

@@ -7,14 +7,13 @@ import pandas as pd
 
 from nlilab.classifier import predict
 from nlilab.command import run
-from nlilab.errors import UserError
 from nlilab.files import read_table, refuse_strays, write_json, write_table
 from nlilab.params import run_settings, section
 from nlilab.progress import progress
-from nlilab.reading import Reading, load_reading
+from nlilab.reading import load_reading
 from nlilab.recipes import AttackSettings
 from nlilab.schema import probability_table
-from nlilab.suites import as_read
+from nlilab.suites import must_read
 from nlilab.training import PredictSettings, TrainSettings
 
 
@@ -28,7 +27,12 @@ def main(models: Path, attacked: Path, out: Path, metrics: Path) -> None:
         for recipe in settings.recipes:
             parts.append(read_table(attacked / victim / f"{recipe}.parquet").assign(victim=victim, recipe=recipe))
     rows, reading = pd.concat(parts, ignore_index=True), load_reading(models / str(run_.seeds[0]))
-    rows = pd.concat([_read(own, reading, models, str(suite)) for suite, own in rows.groupby("suite", sort=False)])
+    rows = pd.concat(
+        [
+            must_read(own, reading, models.name, "attack.readers", f"the suite {suite!r}")
+            for suite, own in rows.groupby("suite", sort=False)
+        ]
+    )
     size, length = section("predict", PredictSettings).batch_size, section("train", TrainSettings).max_length
     tables, seconds = [], 0.0
     for seed in run_.seeds:
@@ -45,15 +49,6 @@ def main(models: Path, attacked: Path, out: Path, metrics: Path) -> None:
     speed = round(len(table) / seconds, 1)
     write_json(metrics, {"rows": len(table), "rows_per_second": speed})
     print(f"{models}: {len(table)} predictions under attack, {speed} rows/s")
-
-
-def _read(rows: pd.DataFrame, reading: Reading, models: Path, suite: str) -> pd.DataFrame:
-    if (found := as_read(rows, reading)) is None:
-        raise UserError(
-            f"params.yaml: attack.readers: {models.name} knows the tasks {', '.join(reading.tasks)} and cannot read "
-            f"the suite {suite!r}; leave one of them out"
-        )
-    return found
 
 
 if __name__ == "__main__":

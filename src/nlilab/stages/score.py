@@ -13,7 +13,7 @@ from nlilab.params import Run, run_settings, section
 from nlilab.questions import TRUE, picked, questions
 from nlilab.recipes import AttackSettings
 from nlilab.robustness import CLEAN, Attacked, facts, gallery, scored, under
-from nlilab.schema import probabilities_of
+from nlilab.schema import probabilities_of, task_of
 from nlilab.suites import GUARD_LEAST, Answers, ScoreSettings, guard, guard_message, scheme_of, score, slices
 
 Key = tuple[str, int]  # model, seed
@@ -36,7 +36,7 @@ def main(
         clean[name] = {key: said for key, table in held.items() if (said := _answers(name, suite, table))}
         if not clean[name]:
             raise UserError(
-                f"params.yaml: suites: no model reads {name!r} (task {suite['task'].iloc[0]}): leave it out, or train "
+                f"params.yaml: suites: no model reads {name!r} (task {task_of(suite)}): leave it out, or train "
                 "an arm on rows of its task"
             )
         scores[name], table = _suite(name, suite, clean[name], settings, read_json(cards / f"{name}.json"))

@@ -8,9 +8,9 @@ import typer
 from nlilab.command import run
 from nlilab.files import read_json, read_table, refuse_strays, write_json
 from nlilab.launch import handed_over, own_lock, process
-from nlilab.params import run_settings, section, validate
+from nlilab.params import run_settings, section
 from nlilab.progress import progress
-from nlilab.reading import Reading
+from nlilab.reading import read_reading
 from nlilab.trainer import train
 from nlilab.training import TrainSettings
 
@@ -39,7 +39,7 @@ def main(
     if handed_over("nlilab.stages.train", arguments, settings.processes):
         return
     with progress(f"train {out}", "steps") as report:
-        trained = train(table, settings, seed, out, validate(read_json(reading), Reading, str(reading)), start, report)
+        trained = train(table, settings, seed, out, read_reading(reading), start, report)
     if process() > 0:
         return
     before = read_json(start_metrics)["total_steps"] if start_metrics else 0
