@@ -22,8 +22,8 @@ repro: setup  ## run the pipeline of params.yaml and print the comparison
 	@$(BIN)/dvc repro
 	@$(BIN)/nlilab table
 
-test: setup  ## run the tests
-	@$(BIN)/python -m pytest
+test: setup  ## run the tests, on all cores
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: setup  ## lint and type-check
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

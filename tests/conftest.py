@@ -12,6 +12,8 @@ from nlilab.llm.store import Store
 ROOT = Path(__file__).parent.parent
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes share the cores, and two threads that wait lose half
 
 
 def _shared(name: str) -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from closure import closure
 from loopback import serve
@@ -120,12 +121,19 @@ def small_copy(target: Path, encoder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
-    """A project in which `dvc repro` has run to its end, committed."""
-    project = small_copy(tmp_path_factory.mktemp("finished"), tiny_encoder)
-    printed = sh(project, "dvc", "repro")
-    assert len(ran(printed)) == 2 + 5 + 2 + 3 + 4 + 3 + (1 + 1 + 1 + 2 + 2)
-    sh(project, "git", "add", "-A")
-    sh(project, "git", "commit", "-qm", "run")
+    """A project in which `dvc repro` has run to its end, committed; made once for all processes that test."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    project, done = base / "finished", base / "finished.done"
+    with FileLock(base / "finished.lock"):
+        if not done.exists():
+            project.mkdir()
+            small_copy(project, tiny_encoder)
+            printed = sh(project, "dvc", "repro")
+            assert len(ran(printed)) == 2 + 5 + 2 + 3 + 4 + 3 + (1 + 1 + 1 + 2 + 2)
+            sh(project, "git", "add", "-A")
+            sh(project, "git", "commit", "-qm", "run")
+            done.touch()
     return project
 
 
@@ -434,6 +442,10 @@ def test_what_was_paid_for_is_counted_recorded_and_replayed_without_a_key(projec
         assert "expected 0.0000 dollars" in told
         dollars = bought * (7 * 1.0 + 5 * 10.0) / 1e6
         assert f"{dollars:.4f}" in sh(project, "nlilab", "ledger", "--by", "generator")
+        booked = [project / f"metrics/correct/nli/{name}.json" for name in ("grammar", "paid")]
+        costs = [json.loads(path.read_text())["cost"] for path in booked]
+        assert [cost["judge_usd"] for cost in costs] == pytest.approx([60 * 57e-6] * 2)
+        assert [cost["generate_usd"] for cost in costs] == pytest.approx([0, 60 * 57e-6])
         assert "endpoint and model" in sh(project, "nlilab", "doctor", fails=True, OPENAI_API_KEY=PLANTED)
         assert f"{bought} answers" in sh(project, "nlilab", "record")
     recording = project / "data/recordings/paid.jsonl"

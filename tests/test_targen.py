@@ -99,8 +99,9 @@ def test_what_cannot_be_read_is_asked_for_as_a_further_sample_until_its_attempts
     }
     assert [(it.place, it.attempt) for it in failed] == [(1, 0), (2, 0), (3, 0), (1, 1), (2, 1), (2, 2)]
     assert [it.place for it in failed if it.final] == [2]
-    assert failed[2].reason.endswith("timeout: too late") and failed[2].answer == ""
-    assert (failed[3].reason, failed[3].answer) == ('no letter: "I\'m sorry."', "I'm sorry.")
+    assert failed[2].reason.endswith("timeout: too late") and failed[2].answer is None
+    assert failed[3].reason == 'no letter: "I\'m sorry."'
+    assert failed[3].answer and failed[3].answer.text == "I'm sorry."
 
 
 def test_generator_and_judge_are_asked_again_for_further_samples_of_the_same_prompts(
@@ -172,10 +173,16 @@ def test_the_judge_self_is_the_generator_that_wrote_the_rows(
         write_text(tmp_path / file, yaml.safe_dump(content))
     knows = Generator("grammar", "grammar-1", None, {"judge_accuracy": 1.0})
     sound = judge(Writer("x", Client(Store(tmp_path / "x.sqlite")), knows, False), load_task("nli"), rows, 1, quiet)
-    write_table(tmp_path / "rows.parquet", rows.assign(label=sound.label))
+    write_table(tmp_path / "rows.parquet", rows.assign(label=sound.label, cost_usd=0.5))
+    write_table(tmp_path / "rejects.parquet", pd.DataFrame({"cost_usd": [0.25, 0.5]}))
     for name, share in accuracy.items():
-        correct_stage.main("nli", name, Path("rows.parquet"), Path(f"{name}.parquet"), Path(f"{name}.json"))
-        assert read_json(Path(f"{name}.json"))["verdicts"]["kept"] == share * len(rows)
+        files = [Path(f) for f in ("rows.parquet", "rejects.parquet", f"{name}.parquet", f"{name}.json")]
+        correct_stage.main("nli", name, *files)
+        found = read_json(files[3])
+        assert found["verdicts"]["kept"] == share * len(rows)
+        assert found["cost"] == {"generate_usd": 0.5 * len(rows), "rejected_usd": 0.75, "judge_usd": 0}
+        assert len(found["examples"]) == (0 if share else min(30, len(rows)))
+        assert all(row["constrained"] != row["corrected"] and row["explanation"] for row in found["examples"])
         assert (read_table(Path(f"{name}.parquet"))["corrected_label"] == sound.label).mean() == share
 
 
