@@ -31,12 +31,15 @@ class Read(Generic[Value]):
 
 @dataclass(frozen=True)
 class Failed:
-    """An attempt (the first is 0) at the item in `place` whose answer could not be read; `final` if it was the last."""
+    """An attempt (the first is 0) at the item in `place` whose answer could not be read; `final` if it was the last.
+
+    `answer` is None where there was none, but a failure of the provider.
+    """
 
     place: int
     attempt: int
     reason: str
-    answer: str
+    answer: Response | None
     final: bool
 
 
@@ -62,8 +65,8 @@ def ask_until_read(
             try:
                 value = read(text_of(answer))
             except Unreadable as reason:
-                text = answer.text if isinstance(answer, Response) else ""
-                failed.append(Failed(place, attempt, str(reason), text, final=attempt == attempts - 1))
+                unread = answer if isinstance(answer, Response) else None
+                failed.append(Failed(place, attempt, str(reason), unread, final=attempt == attempts - 1))
             else:
                 assert isinstance(answer, Response)
                 found[place] = Read(value, asked, answer)

@@ -1,6 +1,8 @@
 """TarGEN's step 4, self-correction (section 3.3), by a judge's meta-prompt or by confident learning, or both."""
 
+import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -11,6 +13,7 @@ from pydantic import Field
 
 from nlilab.answers import Unreadable, read_fields
 from nlilab.asking import ask_until_read
+from nlilab.files import digest
 from nlilab.llm.request import Request
 from nlilab.llm.writer import Writer
 from nlilab.params import Name, Settings
@@ -20,6 +23,7 @@ from nlilab.training import TrainSettings
 
 KEPT, RELABELLED, DROPPED, UNJUDGED = "kept", "relabelled", "dropped", "unjudged"
 SELF = "self"
+EXAMPLES = 30  # corrected rows that the metrics show
 
 
 class CorrectSettings(Settings):
@@ -34,11 +38,15 @@ class CorrectSettings(Settings):
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What correction says of each row: label (None where the row is dropped), verdict, explanation."""
+    """What correction says of each row: label (None where the row is dropped), verdict, explanation.
+
+    `cost_usd`: what the judge's answers to it cost, unreadable ones included; None where nobody knows the price.
+    """
 
     label: list[str | None]
     verdict: list[str]
     explanation: list[str]
+    cost_usd: list[float | None]
 
     def onto(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows with the evidence beside the constrained label."""
@@ -46,12 +54,13 @@ class Verdicts:
             corrected_label=pd.Series(self.label, index=rows.index, dtype=object),
             verdict=self.verdict,
             explanation=self.explanation,
+            judge_cost_usd=pd.Series(self.cost_usd, index=rows.index, dtype=float),
         )
 
 
 def untouched(rows: pd.DataFrame) -> Verdicts:
     """Method `none`: the constrained label stands."""
-    return Verdicts(rows["label"].tolist(), [KEPT] * len(rows), [""] * len(rows))
+    return Verdicts(rows["label"].tolist(), [KEPT] * len(rows), [""] * len(rows), [0.0] * len(rows))
 
 
 def judge(
@@ -73,6 +82,9 @@ def judge(
         attempts,
     )
     why = {failure.place: failure.reason for failure in failed if failure.final}
+    answers = [[found[place].answer] if place in found else [] for place in range(len(records))]
+    for failure in failed:
+        answers[failure.place] += [failure.answer] if failure.answer else []
     label: list[str | None] = []
     verdict: list[str] = []
     explanation: list[str] = []
@@ -87,7 +99,13 @@ def judge(
         label.append(name)
         verdict.append(said)
         explanation.append(text)
-    return Verdicts(label, verdict, explanation)
+    return Verdicts(label, verdict, explanation, [total(map(writer.cost, given)) for given in answers])
+
+
+def total(costs: Iterable[float | None]) -> float | None:
+    """The sum of what is known to have been paid, or None where a price is not known (empty, or not a number)."""
+    paid = list(costs)
+    return None if any(pd.isna(cost) for cost in paid) else round(math.fsum(map(float, filter(None, paid))), 9)
 
 
 def confident(rows: pd.DataFrame, probabilities: npt.NDArray[np.float64], labels: list[str]) -> Verdicts:
@@ -118,7 +136,7 @@ def confident(rows: pd.DataFrame, probabilities: npt.NDArray[np.float64], labels
         label.append(found[0])
         verdict.append(found[1])
         explanation.append(note)
-    return Verdicts(label, verdict, explanation)
+    return Verdicts(label, verdict, explanation, [0.0] * len(label))
 
 
 def flip_matrix(rows: pd.DataFrame, labels: list[str]) -> dict[str, Any]:
@@ -139,6 +157,22 @@ def flip_matrix(rows: pd.DataFrame, labels: list[str]) -> dict[str, Any]:
             for of_label in [rows[rows["label"] == label]]
         },
     }
+
+
+def corrected_examples(rows: pd.DataFrame, pairs: pd.DataFrame) -> list[dict[str, str]]:
+    """At most 30 rows that were relabelled or dropped, first in hash order, as pairs, with the judge's reasons."""
+    changed = rows.index[rows["verdict"].isin([RELABELLED, DROPPED])]
+    chosen = sorted(changed, key=lambda place: digest("corrected", str(rows["id"][place])))[:EXAMPLES]
+    outcome = rows["corrected_label"].where(rows["corrected_label"].notna(), rows["verdict"])
+    return [
+        {
+            **{name: str(pairs[name][place]) for name in ("id", "premise", "hypothesis")},
+            "constrained": str(rows["label"][place]),
+            "corrected": str(outcome[place]),
+            "explanation": str(rows["explanation"][place]),
+        }
+        for place in chosen
+    ]
 
 
 def _judge_request(

@@ -169,13 +169,13 @@ def write_instances(
         attempts,
     )
     rows = [_instance_row(writer, asked, cell, found[place]) for place, cell in enumerate(records) if place in found]
-    rejects = [_instance_reject(records[failure.place], failure) for failure in failed]
+    rejects = [_instance_reject(writer, records[failure.place], failure) for failure in failed]
     _check_whole(cells, rows, rejects)
     if not rows:
         raise UserError(
             f"{writer.name} gave no readable answer to {len(cells)} cells; the last one: {rejects[-1]['reason']}"
         )
-    columns = [*cells.columns, "attempt", "reason", "answer", "final"]
+    columns = [*cells.columns, "attempt", "reason", "answer", "final", "cost_usd"]
     return pd.DataFrame(rows), pd.DataFrame(rejects, columns=columns)
 
 
@@ -201,9 +201,10 @@ def _instance_row(writer: Writer, asked: Asked, cell: dict[str, Any], read: Read
     }
 
 
-def _instance_reject(cell: dict[str, Any], failed: Failed) -> dict[str, Any]:
-    evidence = {"reason": failed.reason, "answer": failed.answer[:EVIDENCE]}
-    return {**cell, "attempt": failed.attempt, **evidence, "final": failed.final}
+def _instance_reject(writer: Writer, cell: dict[str, Any], failed: Failed) -> dict[str, Any]:
+    evidence = {"reason": failed.reason, "answer": failed.answer.text[:EVIDENCE] if failed.answer else ""}
+    cost = writer.cost(failed.answer) if failed.answer else 0.0
+    return {**cell, "attempt": failed.attempt, **evidence, "final": failed.final, "cost_usd": cost}
 
 
 def _check_whole(cells: pd.DataFrame, rows: list[dict[str, Any]], rejects: list[dict[str, Any]]) -> None:

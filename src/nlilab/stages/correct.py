@@ -5,7 +5,19 @@ from pathlib import Path
 import pandas as pd
 
 from nlilab.command import run
-from nlilab.correct import DROPPED, KEPT, SELF, CorrectSettings, Verdicts, confident, flip_matrix, judge, untouched
+from nlilab.correct import (
+    DROPPED,
+    KEPT,
+    SELF,
+    CorrectSettings,
+    Verdicts,
+    confident,
+    corrected_examples,
+    flip_matrix,
+    judge,
+    total,
+    untouched,
+)
 from nlilab.files import digest, read_table, write_json, write_table
 from nlilab.llm.writer import open_writer
 from nlilab.params import section
@@ -14,8 +26,11 @@ from nlilab.reading import Reading
 from nlilab.task import Task, load_task
 
 
-def main(task: str, generator: str, rows: Path, out: Path, metrics: Path) -> None:
-    """Correct a generator's labels; keep the constrained label, the corrected one and the explanation."""
+def main(task: str, generator: str, rows: Path, rejects: Path, out: Path, metrics: Path) -> None:
+    """Correct a generator's labels; keep the constrained label, the corrected one and the explanation.
+
+    What was paid for the rows, for answers that could not be read and for the judge goes into the metrics.
+    """
     settings = section("correct", CorrectSettings)
     loaded = load_task(task)
     table = read_table(rows)
@@ -33,7 +48,12 @@ def main(task: str, generator: str, rows: Path, out: Path, metrics: Path) -> Non
     corrected = verdicts.onto(table).assign(judge=name if settings.method in ("llm", "both") else settings.method)
     matrix = flip_matrix(corrected, loaded.labels)
     write_table(out, corrected)
-    write_json(metrics, matrix)
+    cost = {
+        "generate_usd": total(table["cost_usd"]),
+        "rejected_usd": total(read_table(rejects)["cost_usd"]),
+        "judge_usd": total(corrected["judge_cost_usd"]),
+    }
+    write_json(metrics, matrix | {"cost": cost, "examples": corrected_examples(corrected, loaded.pairs(corrected))})
     print(f"{task}/{generator}: {matrix['verdicts']} of {matrix['rows']} rows")
 
 
@@ -61,6 +81,7 @@ def _both(table: pd.DataFrame, judged: Verdicts, kept: pd.DataFrame, found: Verd
         [None if row in doubted else label for row, label in zip(places, judged.label, strict=True)],
         [DROPPED if row in doubted else verdict for row, verdict in zip(places, judged.verdict, strict=True)],
         [doubted.get(row, text) for row, text in zip(places, judged.explanation, strict=True)],
+        judged.cost_usd,
     )
 
 
