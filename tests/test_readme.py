@@ -20,6 +20,7 @@ WHOLE = (
     "src/nlilab/grammar",
     "src/nlilab/report",
     ".dvc",
+    "data/grades",
     "data/recordings",
     "data/attacked",
     "data/read",

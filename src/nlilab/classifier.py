@@ -72,7 +72,9 @@ def encode(rows: pd.DataFrame, classifier: Classifier, max_length: int, places: 
     told = {task: text + form.after_instruction for task, text in reading.instructions.items()}
     premises = [told.get(task, "") + text for task, text in zip(rows["task"], rows["premise"], strict=True)]
     sides = {"premise": premises, "hypothesis": rows["hypothesis"].tolist()}
-    if reading.view != "pair":
+    if reading.view == "nothing":
+        sides = {side: [""] * len(rows) for side in sides}
+    elif reading.view != "pair":
         sides = {reading.view: sides[reading.view]}
     form_of = _own_form if form.between is None else _running_text
     encoded = form_of(sides, classifier, max_length, places)

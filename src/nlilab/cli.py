@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from nlilab.cli_grade import app as grade_app
 from nlilab.cli_llm import app as llm_app
+from nlilab.cli_share import app as share_app
 from nlilab.command import guarded
 from nlilab.errors import UserError
 from nlilab.files import remove, write_text
@@ -23,12 +25,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(llm_app)
+for part in (llm_app, grade_app, share_app):
+    app.add_typer(part)
 
 
 @app.command()
 def check() -> None:
     """Check params.yaml, conf/ and the task before anything runs: each mistake is one line that names its remedy."""
+    from nlilab.analysis.settings import AnalyzeSettings
     from nlilab.correct import SELF
     from nlilab.llm.writer import GeneratorEntry
     from nlilab.mix import Mixtures
@@ -57,6 +61,8 @@ def check() -> None:
     for dataset in (*run.datasets, *run.suites):
         found = conf_entry("datasets", dataset, Dataset)
         check_match(f"conf/datasets.yaml: {dataset}", load_task(found.task), found.columns, found.label_names)
+    for reference in section("analyze", AnalyzeSettings).references:
+        conf_entry("datasets", reference, Dataset)
     mixtures = section("mixtures", Mixtures)
     for arm in run.arms:
         mixtures.check_sources(arm, [*run.written(), *run.datasets])

@@ -18,6 +18,11 @@ import pyarrow.parquet as pq
 from nlilab.errors import UserError
 
 
+def cache() -> Path:
+    """Where lies what may be shared between runs and made again: `.cache`, or where NLILAB_CACHE says."""
+    return Path(os.environ.get("NLILAB_CACHE") or ".cache")
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it onto `path` only if the block ends well."""

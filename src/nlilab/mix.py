@@ -1,6 +1,5 @@
 """Training tables: an arm draws rows from curated sources, equal for every label, and certifies its balance."""
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
@@ -14,9 +13,7 @@ from nlilab.params import Name, Settings, nearest
 from nlilab.reading import Reading, View
 from nlilab.schema import task_of
 from nlilab.task import Task
-
-WORD = re.compile(r"\w+")
-
+from nlilab.words import overlap, words
 
 Source = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?$")]
 Draw = Annotated[int, Field(ge=1)] | Literal["all"] | Annotated[str, Field(pattern=r"^\$\d+(\.\d+)?$")]
@@ -120,12 +117,8 @@ def _balanced(table: pd.DataFrame) -> pd.DataFrame:
 
 def certificate(table: pd.DataFrame, mixture: Mixture, reading: Reading) -> dict[str, Any]:
     """What makes arms comparable: size, balance by label and source, and the shortcuts' size by label."""
-    hypothesis = table["hypothesis"].map(_words)
-    premise = table["premise"].map(_words)
-    overlap = pd.Series(
-        [len(set(h) & set(p)) / max(1, len(set(h))) for h, p in zip(hypothesis, premise, strict=True)],
-        index=table.index,
-    )
+    hypothesis, premise = table["hypothesis"].map(words), table["premise"].map(words)
+    shared = pd.Series(map(overlap, premise, hypothesis), index=table.index)
     count, labels = table["label"].value_counts(), reading.labels
     by_task = {task: table[table["task"] == task]["label"].value_counts() for task in reading.tasks}
     return {
@@ -141,12 +134,8 @@ def certificate(table: pd.DataFrame, mixture: Mixture, reading: Reading) -> dict
         "premises": int(table["group"].nunique()),
         "hypothesis_words": _mean_by_label(hypothesis.map(len), table["label"], labels),
         "premise_words": _mean_by_label(premise.map(len), table["label"], labels),
-        "overlap": _mean_by_label(overlap, table["label"], labels),
+        "overlap": _mean_by_label(shared, table["label"], labels),
     }
-
-
-def _words(text: str) -> list[str]:
-    return WORD.findall(text.lower())
 
 
 def _mean_by_label(values: pd.Series, label: pd.Series, labels: list[str]) -> dict[str, float]:

@@ -67,6 +67,10 @@ class Run(Settings):
         """The sources that generators write: task/generator."""
         return [f"{task}/{generator}" for task in self.tasks for generator in self.generators]
 
+    def sets(self) -> list[str]:
+        """The tables beneath data/ that may be trained on: curated/task/generator, and curated/dataset."""
+        return [f"curated/{source}" for source in (*self.written(), *self.datasets)]
+
     def trainings(self) -> set[str]:
         """The names of the files in metrics/training."""
         return {f"{model}-{seed}.json" for model in self.models for seed in self.seeds}
@@ -79,6 +83,9 @@ SECTIONS = {
     "llm": "nlilab.llm.writer:LlmSettings",
     "correct": "nlilab.correct:CorrectSettings",
     "curate": "nlilab.curate:CurateSettings",
+    "analyze": "nlilab.analysis.settings:AnalyzeSettings",
+    "gate": "nlilab.analysis.settings:GateSettings",
+    "difficulty": "nlilab.analysis.settings:DifficultySettings",
     "mixtures": "nlilab.mix:Mixtures",
     "attack": "nlilab.recipes:AttackSettings",
     "train": "nlilab.training:TrainSettings",

@@ -10,7 +10,7 @@ from nlilab.files import read_json
 from nlilab.params import Settings, validate
 from nlilab.schema import THREE_WAY, TWO_WAY
 
-View = Literal["pair", "premise", "hypothesis"]
+View = Literal["pair", "premise", "hypothesis", "nothing"]
 FILE = "reading.json"  # in a model's folder
 
 

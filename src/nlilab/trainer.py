@@ -2,11 +2,13 @@
 
 import math
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
@@ -24,6 +26,9 @@ from nlilab.recipes import FreeLb
 from nlilab.training import TrainSettings
 
 LOG_POINTS = 20
+OUT_OF_FOLD_BATCH = 128
+
+Watch = Callable[[int, Classifier], None]  # called after each optimiser step with its number; must leave weights alone
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ def _fit(
     start: Path | None,
     report: Report | None,
     adversary: FreeLb | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Classifier, Trained]:
     precision, steps = pick_precision(settings.precision), settings.steps
     set_seed(seed)
@@ -89,7 +95,8 @@ def _fit(
     if steps:
         examples = _examples(encoded.inputs, rows, reading)
         with memory_explained(f"train on {settings.batch_size} rows of up to {settings.max_length} tokens a step"):
-            losses = _run(classifier, examples, settings, seed, precision, report, adversary)
+            callbacks: list[TrainerCallback] = [_Progress(report), *([_Watching(watch, classifier)] if watch else [])]
+            losses = _run(classifier, examples, settings, seed, precision, callbacks, adversary)
     epochs = round(steps * settings.batch_size / max(1, len(rows)), 3)
     return classifier, Trained(steps, len(rows), epochs, precision, encoded.truncated, losses)
 
@@ -110,7 +117,7 @@ def _run(
     settings: TrainSettings,
     seed: int,
     precision: str,
-    report: Report | None,
+    callbacks: list[TrainerCallback],
     adversary: FreeLb | None,
 ) -> list[dict[str, float]]:
     """Fit the model in place; returns the loss at some of the steps."""
@@ -123,7 +130,7 @@ def _run(
             "args": arguments,
             "train_dataset": examples,
             "data_collator": DataCollatorWithPadding(classifier.tokenizer),
-            "callbacks": [_Progress(report)],
+            "callbacks": callbacks,
             "compute_loss_func": _cross_entropy,
         }
         trainer = FreeLbTrainer(adversary, **parts) if adversary else Trainer(**parts)
@@ -184,6 +191,18 @@ def _recompute(classifier: Classifier, settings: TrainSettings) -> None:
         ) from error
 
 
+@dataclass(frozen=True)
+class CrossFit:
+    """What models said of rows: those trained without the row's group, and those trained on the row, on their way.
+
+    held_out: probabilities [rows, labels]. on_the_way: the same at points of training, mean over the models that were
+    trained on the row [points, rows, labels].
+    """
+
+    held_out: Floats
+    on_the_way: Floats
+
+
 def out_of_fold(
     rows: pd.DataFrame,
     settings: TrainSettings,
@@ -197,20 +216,45 @@ def out_of_fold(
     The input of confident learning (Northcutt et al. 2021), and with the view `hypothesis` the test for artefacts
     (Poliak et al. 2018).
     """
+    return cross_fit(rows, settings, folds, seed, reading, report).held_out
+
+
+def cross_fit(
+    rows: pd.DataFrame,
+    settings: TrainSettings,
+    folds: int,
+    seed: int,
+    reading: Reading,
+    report: Report | None = None,
+    points: int = 0,
+) -> CrossFit:
+    """Train a model for each fold of groups (column `group`) on the others; look at its rows at `points` of training.
+
+    The points are equally spaced, the last at the end. To look changes no model.
+    """
     from sklearn.model_selection import GroupKFold  # here: a training that needs no folds starts a second sooner
 
     groups = rows["group"]
     if groups.nunique() < folds:
         raise UserError(f"{folds} folds need at least as many groups, got {groups.nunique()}; lower the folds")
-    out = np.zeros((len(rows), len(reading.labels)))
-    for number, (rest, held) in enumerate(
-        GroupKFold(folds, shuffle=True, random_state=seed).split(rows, groups=groups)
-    ):
-        classifier, _ = _fit(rows.iloc[rest], settings, seed, reading, None, None)
-        out[held] = predict_loaded(classifier, rows.iloc[held], 128, settings.max_length, None)
+    held_out = np.zeros((len(rows), len(reading.labels)))
+    on_the_way = np.zeros((points, *held_out.shape))
+    at = {math.ceil(settings.steps * (point + 1) / points): point for point in range(points)}
+
+    def said(classifier: Classifier, places: npt.NDArray[np.intp]) -> Floats:
+        return predict_loaded(classifier, rows.iloc[places], OUT_OF_FOLD_BATCH, settings.max_length, None)
+
+    def look(step: int, classifier: Classifier) -> None:
+        if step in at:
+            on_the_way[at[step], rest] += said(classifier, rest) / (folds - 1)
+
+    splits = GroupKFold(folds, shuffle=True, random_state=seed).split(rows, groups=groups)
+    for number, (rest, held) in enumerate(splits):
+        classifier, _ = _fit(rows.iloc[rest], settings, seed, reading, None, None, watch=look if points else None)
+        held_out[held] = said(classifier, held)
         if report:
             report(number + 1, folds)
-    return out
+    return CrossFit(held_out, on_the_way)
 
 
 class _Progress(TrainerCallback):
@@ -222,3 +266,13 @@ class _Progress(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.report and state.is_world_process_zero:
             self.report(state.global_step, state.max_steps)
+
+
+class _Watching(TrainerCallback):
+    """Shows the model to who watches it."""
+
+    def __init__(self, watch: Watch, classifier: Classifier) -> None:
+        self.watch, self.classifier = watch, classifier
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.watch(state.global_step, self.classifier)

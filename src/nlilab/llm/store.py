@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import json
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import TypeVar
 from filelock import FileLock
 
 from nlilab.errors import UserError
+from nlilab.files import cache
 from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.request import Finish, Request, Response
 
@@ -107,7 +107,7 @@ class Bill:
 
 def default_path() -> Path:
     """`.cache/llm/store.sqlite`; NLILAB_CACHE moves `.cache`."""
-    return Path(os.environ.get("NLILAB_CACHE") or ".cache") / "llm" / "store.sqlite"
+    return cache() / "llm" / "store.sqlite"
 
 
 class Store:

@@ -13,6 +13,7 @@ from nlilab.report.attacks import Attacking, attacking, places
 from nlilab.report.measured import Measured
 from nlilab.report.pairs import Pair, matchups_of, mean_of, ordered, pairs_of, rank
 from nlilab.report.published import Document, documents
+from nlilab.report.sets import DataSet, read_agreement, read_sets
 
 # What cannot change a result, and so is no provenance.
 NO_PROVENANCE = {"llm"}
@@ -41,6 +42,8 @@ class Facts:
     training: Mapping[str, Mapping[int, Any]]
     attacking: Attacking
     documents: Mapping[str, Document]
+    sets: Mapping[str, DataSet]
+    agreement: Mapping[str, Any]
 
     @property
     def task_of(self) -> dict[str, str]:
@@ -152,6 +155,8 @@ def load(metrics: Path) -> Facts:
         },
         attacking=attacking(metrics, run, attack, comparison),
         documents=documents(),
+        sets=read_sets(metrics),
+        agreement=read_agreement(metrics),
     )
 
 

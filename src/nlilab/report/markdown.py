@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from nlilab.report import gallery
 from nlilab.report.attacks import Bounds, Stand
 from nlilab.report.facts import Facts
+from nlilab.report.findings_sets import COMPACT, compact, said_of
 from nlilab.report.further import FURTHER, Seeds, detected, detecting, explained, further
 from nlilab.report.gfm import formatted, safe, table
 from nlilab.report.hardening import change, findings, whole_percent
+from nlilab.report.judgement import judged_by_people
 from nlilab.report.markdown_published import published_tables
 from nlilab.report.pairs import Pair
 from nlilab.report.words import MARKS, confidence_words, judged, limits, p_value, percent, plain, points, sentence
@@ -46,11 +48,24 @@ def markdown(facts: Facts) -> str:
     ]
     if facts.pairs:
         lines += [f"## Pairs (points of accuracy, {level} interval)", "", *_pairs(facts.pairs), ""]
+    lines += _sets(facts)
     lines += published_tables(facts)
     if facts.attacking.attacks:
         lines += _under_attack(facts)
+    people = judged_by_people(facts.agreement)
+    lines += ["## Human judgement", "", *(f"- {safe(text)}" for text in people), ""]
     lines += ["## What this cannot show", "", *(f"- {safe(limit)}" for limit in limits(facts))]
     return "\n".join(lines) + "\n"
+
+
+def _sets(facts: Facts) -> list[str]:
+    """One line for each data set, and what matters most about it."""
+    if not facts.sets:
+        return []
+    at, lines = compact(facts.sets)
+    said = [f"- {safe(f'{one.name}: {found.text}')}" for one in facts.sets.values() for found in said_of(one)]
+    rows = ([name, *map(str, figures)] for name, figures in lines)
+    return [f"## Data sets ({at})", "", *table(["set", *COMPACT], rows), "", *said, ""]
 
 
 def _titled(facts: Facts, suite: str) -> str:

@@ -1,5 +1,7 @@
-"""report.html: one file without script or network; all text of the data is escaped by Jinja."""
+"""report.html: one file that asks no network and reads without its script; all text of the data is escaped by Jinja."""
 
+import base64
+import hashlib
 from importlib.resources import files
 from typing import Any
 
@@ -10,6 +12,7 @@ from markupsafe import Markup
 from nlilab.report import beside, gallery, hardened_slices, hardening, plots, plots_attack
 from nlilab.report.facts import Facts, by_task
 from nlilab.report.further import FURTHER, detected, detecting, explained, further
+from nlilab.report.page_sets import FILTERS, of_sets
 from nlilab.report.pairs import Pair, mean_of
 from nlilab.report.published_tables import shown
 from nlilab.report.words import (
@@ -51,16 +54,23 @@ def page(facts: Facts) -> str:
         whole=whole,
         heat=_heat,
         step=_number,
+        **FILTERS,
     )
-    css = Markup(here.joinpath("page.css").read_text(encoding="utf-8"))
+    css, script = ("".join(here.joinpath(name).read_text(encoding="utf-8") for name in names) for names in (CSS, JS))
     # Globals, for the macros as for the templates.
-    environment.globals.update(_results(facts) | _attacks(facts) | _words(facts))
-    return environment.get_template("page.html.j2").render(css=css)
+    environment.globals.update(_results(facts) | _attacks(facts) | of_sets(facts) | _words(facts))
+    # The browser runs this script and no other, whatever stands in the data.
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page_ = environment.get_template("page.html.j2")
+    return page_.render(css=Markup(css), script=Markup(script), allowed=f"sha256-{allowed}")
 
 
+CSS, JS = ("page.css", "sets.css", "print.css"), ("page.js",)
 TEMPLATES = (
     *("page.html.j2", "macros.html.j2", "results.html.j2", "measures.html.j2", "published.html.j2"),
-    *("attack.html.j2", "data.html.j2"),
+    *("attack.html.j2", "gallery.html.j2", "data.html.j2", "sets.html.j2", "card.html.j2", "artefacts.html.j2"),
+    *("entities.html.j2", "leakage.html.j2", "difficulty.html.j2", "cost.html.j2", "judgement.html.j2"),
+    *("training.html.j2", "end.html.j2"),
 )
 
 

@@ -32,6 +32,22 @@ class Shares(Settings):
     section: str
 
 
+class Analysed(Settings):
+    """A published figure of a data set (for sets of `task`), or of the people who graded one."""
+
+    measure: Literal["hypothesis_only", "vocabulary", "kappa", "spearman"]
+    name: str
+    value: float
+    section: str
+    task: str = ""
+    note: str = ""
+
+    @property
+    def place(self) -> str:
+        """`section 4.5`, `Table 6`."""
+        return _place(self.section)
+
+
 class Defect(Settings):
     """What is wrong with a document's figures; `section` is a number of the document, or names tables."""
 
@@ -41,7 +57,7 @@ class Defect(Settings):
     @property
     def place(self) -> str:
         """`section 4.5`, `Table 6`."""
-        return f"section {self.section}" if self.section[:1].isdigit() else self.section
+        return _place(self.section)
 
 
 # A task, scored by accuracy, or task/measure; precision, recall and F1 are those of the task's first label.
@@ -90,7 +106,7 @@ class Table(Settings):
 
 
 class Document(Settings):
-    """A published document: its figures under attack (by which recipe), its tables, and what is wrong with them."""
+    """A published document: figures under attack (by which recipe), tables, figures of data sets, its defects."""
 
     document: str
     source: str
@@ -100,6 +116,7 @@ class Document(Settings):
     figures: list[Figure] = []
     shares: list[Shares] = []
     tables: list[Table] = []
+    analyses: list[Analysed] = []
     defects: list[Defect] = []
 
     @model_validator(mode="after")
@@ -107,6 +124,10 @@ class Document(Settings):
         if (self.figures or self.shares) and not (self.recipe and self.model):
             raise ValueError("figures and shares need `model` and `recipe`: who was attacked by what")
         return self
+
+
+def _place(section: str) -> str:
+    return f"section {section}" if section[:1].isdigit() else section
 
 
 def task_of(column: str) -> tuple[str, str]:

@@ -5,10 +5,11 @@ from typing import Any
 
 from nlilab.report.facts import Facts
 from nlilab.report.plots import curve
+from nlilab.report.rows_sets import set_rows
 
 
 def plot_rows(facts: Facts) -> dict[str, list[dict[str, Any]]]:
-    """The plots' rows by the name of their file: accuracy, differences, attack, flips, loss; shares lie in 0..1."""
+    """The plots' rows by the name of their file, those of the models and those of the data sets; shares lie in 0..1."""
 
     def named(model: str, suite: str) -> str:
         return f"{model} (contaminated)" if (model, suite) in facts.attacking.contaminated else model
@@ -60,4 +61,5 @@ def plot_rows(facts: Facts) -> dict[str, list[dict[str, Any]]]:
         for seed, run in runs.items()
         for point in curve(run["losses"])
     ]
-    return {"accuracy": accuracy, "differences": differences, "attack": attack, "flips": flips, "loss": loss}
+    models = {"accuracy": accuracy, "differences": differences, "attack": attack, "flips": flips, "loss": loss}
+    return models | set_rows(facts.sets)

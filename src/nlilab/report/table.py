@@ -13,11 +13,14 @@ from nlilab.params import PARAMS, Run, read_yaml, run_settings, section
 from nlilab.recipes import AttackSettings
 from nlilab.report.attacks import attacks_of, contaminated_of, hardened_of
 from nlilab.report.facts import accuracy_of, base_of, read_comparison, task_by_task
+from nlilab.report.figures import Figure
+from nlilab.report.findings_sets import COMPACT, compact
 from nlilab.report.hardening import won_back
 from nlilab.report.measured import Measured
 from nlilab.report.pairs import matchups_of, pairs_of
 from nlilab.report.published import documents
 from nlilab.report.published_tables import Cell, Line, Shown, shown
+from nlilab.report.sets import read_sets
 from nlilab.report.words import confidence_words, percent, printed, sentence
 
 Column = TypeVar("Column")
@@ -46,9 +49,29 @@ def print_table(metrics: Path, reports: Path) -> None:
         console.print(_plain(line))
     if any(suite in run.suites for _, suite in tainted):
         console.print("contaminated (trained on perturbed rows of the suite): " + _tainted(tainted, run.suites))
+    _print_sets(console, metrics)
     measured = Measured(tasks, accuracy, read_json(metrics / "scores.json"), tainted, base_of(read_yaml(PARAMS)))
     _print_published(console, measured)
     console.print(f"report: {reports / 'report.html'}", soft_wrap=True)
+
+
+def _print_sets(console: Console, metrics: Path) -> None:
+    """A line for each data set, in as many blocks as the terminal needs."""
+    sets = read_sets(metrics)
+    if not sets:
+        return
+    at, lines = compact(sets)
+    console.print()
+    console.print(_plain(f"data sets: {at}"))
+    for places in _blocks(range(len(COMPACT)), list(sets), console.width):
+        rows = [[name, *(_plain_cell(figures[place]) for place in places)] for name, figures in lines]
+        console.print(_table([COMPACT[place] for place in places], rows, "set"))
+
+
+def _plain_cell(cell: Figure) -> str:
+    """A figure in the terminal's letters."""
+    text = f"{cell.value} ({cell.low}-{cell.high})" if cell.low else cell.value
+    return text.replace("−", "-").replace("–", "-").replace("\u202f", "")
 
 
 def _print_published(console: Console, measured: Measured) -> None:
@@ -102,9 +125,9 @@ def _blocks(columns: Sequence[Column], names: Sequence[str], width: int) -> Iter
     return (columns[start : start + room] for start in range(0, len(columns), room))
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], named: str = "model") -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("model", overflow="fold")
+    table.add_column(named, overflow="fold")
     for head in heads:
         table.add_column(_plain_lines(head), justify="right", overflow="fold")
     for name, *cells in rows:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from nlilab.recipes import NOBODY
 from nlilab.report.facts import Facts, base_of
+from nlilab.report.limits_sets import set_limits
 from nlilab.report.pairs import BETTER, INCONCLUSIVE, WORSE, Pair
 
 LISTED = 3  # suites whose differences a sentence can hold, with their intervals
@@ -167,6 +168,7 @@ def limits(facts: Facts) -> list[str]:
     if cut:
         out.append(f"{whole(cut)} training pairs, over all models and seeds, were cut at the token limit.")
     out += _attack_limits(facts)
+    out += set_limits(facts.sets.values())
     if facts.pairs:
         out.append(
             "Inconclusive does not mean equal: a true difference below the least detectable one would look the same. "

@@ -1,0 +1,24 @@
+"""Cards as Markdown: the templates beside this file, and tables in which text of the data is text."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from nlilab.report import gfm
+from nlilab.report.words import listed, percent
+
+
+def rendered(template: str, **facts: Any) -> str:
+    """A card's body."""
+    environment = Environment(  # Markdown, not HTML: what needs escaping goes through `safe` or stands in a code block
+        loader=PackageLoader("nlilab", "cards"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(safe=gfm.safe, percent=percent, listed=listed)
+    environment.globals["table"] = table
+    return environment.get_template(template).render(**facts).strip() + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table of plain cells."""
+    return "\n".join(gfm.table(head, ([str(cell) for cell in row] for row in rows)))
