@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 HOSTILE = "</td></table><script>alert('x')</script>\u202e\u0645\u0631\u062d\u0628\u0627 🙂 | `a` " + "w" * 10_000
 
 
-OWN = (ROOT / "src" / "nlilab" / "report" / "page.js").read_text(encoding="utf-8")
+OWN = (ROOT / "src" / "nlilab" / "report" / "templates/page.js").read_text(encoding="utf-8")
 
 
 class Outline(HTMLParser):

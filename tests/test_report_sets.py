@@ -16,8 +16,8 @@ from nlilab.report.judgement import judged_by_people
 from nlilab.report.markdown import markdown
 from nlilab.report.page import page
 from nlilab.report.rows import plot_rows
-from nlilab.report.sets import Size, shared
-from nlilab.report.side import side_by_side
+from nlilab.report.sets.dataset import Size, shared
+from nlilab.report.sets.side import side_by_side
 from nlilab.report.words import limits
 from nlilab.stages.report import main
 from report_run import HOSTILE, OWN, Outline, lay

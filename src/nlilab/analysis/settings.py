@@ -29,7 +29,7 @@ class AnalyzeSettings(Settings):
         "the task's first suite is",
     )
     sizes: Sizes = Field(default=[300, 1000, 3000, 10000], description="rows at which sets are put side by side")
-    tokens: Sizes = Field(default=[1000, 3000, 10000, 30000, 100000], description="the same for words")
+    tokens: Sizes = Field(default=[300, 1000, 3000, 10000, 30000, 100000], description="the same for words")
     entities: Annotated[
         str, Field(pattern=r"^\S+$", description="auto, gazetteer, or a spaCy model by its name or folder")
     ] = "auto"

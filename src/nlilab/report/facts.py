@@ -13,7 +13,7 @@ from nlilab.report.attacks import Attacking, attacking, places
 from nlilab.report.measured import Measured
 from nlilab.report.pairs import Pair, matchups_of, mean_of, ordered, pairs_of, rank
 from nlilab.report.published import Document, documents
-from nlilab.report.sets import DataSet, read_agreement, read_sets
+from nlilab.report.sets.dataset import DataSet, read_agreement, read_sets
 
 # What cannot change a result, and so is no provenance.
 NO_PROVENANCE = {"llm"}

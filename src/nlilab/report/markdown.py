@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from nlilab.report import gallery
 from nlilab.report.attacks import Bounds, Stand
 from nlilab.report.facts import Facts
-from nlilab.report.findings_sets import COMPACT, compact, said_of
 from nlilab.report.further import FURTHER, Seeds, detected, detecting, explained, further
 from nlilab.report.gfm import formatted, safe, table
 from nlilab.report.hardening import change, findings, whole_percent
 from nlilab.report.judgement import judged_by_people
 from nlilab.report.markdown_published import published_tables
 from nlilab.report.pairs import Pair
+from nlilab.report.sets.findings import COMPACT, compact, said_of
 from nlilab.report.words import MARKS, confidence_words, judged, limits, p_value, percent, plain, points, sentence
 
 PAIRS = 5  # examples of perturbed pairs

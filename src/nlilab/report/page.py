@@ -6,15 +6,15 @@ from importlib.resources import files
 from typing import Any
 
 import yaml
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from nlilab.report import beside, gallery, hardened_slices, hardening, plots, plots_attack
 from nlilab.report.facts import Facts, by_task
 from nlilab.report.further import FURTHER, detected, detecting, explained, further
-from nlilab.report.page_sets import FILTERS, of_sets
 from nlilab.report.pairs import Pair, mean_of
 from nlilab.report.published_tables import shown
+from nlilab.report.sets.page import FILTERS, of_sets
 from nlilab.report.words import (
     MARKS,
     confidence_words,
@@ -36,9 +36,9 @@ SUBCASES = 60  # a suite with more groups than this has no table of subcases
 
 def page(facts: Facts) -> str:
     """The page as text; the same facts give the same bytes."""
-    here = files("nlilab.report")
+    here = files("nlilab.report").joinpath("templates")
     environment = Environment(
-        loader=DictLoader({name: here.joinpath(name).read_text(encoding="utf-8") for name in TEMPLATES}),
+        loader=PackageLoader("nlilab.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -66,12 +66,6 @@ def page(facts: Facts) -> str:
 
 
 CSS, JS = ("page.css", "sets.css", "print.css"), ("page.js",)
-TEMPLATES = (
-    *("page.html.j2", "macros.html.j2", "results.html.j2", "measures.html.j2", "published.html.j2"),
-    *("attack.html.j2", "gallery.html.j2", "data.html.j2", "sets.html.j2", "card.html.j2", "artefacts.html.j2"),
-    *("entities.html.j2", "leakage.html.j2", "difficulty.html.j2", "cost.html.j2", "judgement.html.j2"),
-    *("training.html.j2", "end.html.j2"),
-)
 
 
 def _results(facts: Facts) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from nlilab.report.facts import Facts
 from nlilab.report.plots import curve
-from nlilab.report.rows_sets import set_rows
+from nlilab.report.sets.rows import set_rows
 
 
 def plot_rows(facts: Facts) -> dict[str, list[dict[str, Any]]]:

@@ -14,13 +14,13 @@ from nlilab.recipes import AttackSettings
 from nlilab.report.attacks import attacks_of, contaminated_of, hardened_of
 from nlilab.report.facts import accuracy_of, base_of, read_comparison, task_by_task
 from nlilab.report.figures import Figure
-from nlilab.report.findings_sets import COMPACT, compact
 from nlilab.report.hardening import won_back
 from nlilab.report.measured import Measured
 from nlilab.report.pairs import matchups_of, pairs_of
 from nlilab.report.published import documents
 from nlilab.report.published_tables import Cell, Line, Shown, shown
-from nlilab.report.sets import read_sets
+from nlilab.report.sets.dataset import read_sets
+from nlilab.report.sets.findings import COMPACT, compact
 from nlilab.report.words import confidence_words, percent, printed, sentence
 
 Column = TypeVar("Column")

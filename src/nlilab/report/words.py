@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from nlilab.recipes import NOBODY
 from nlilab.report.facts import Facts, base_of
-from nlilab.report.limits_sets import set_limits
 from nlilab.report.pairs import BETTER, INCONCLUSIVE, WORSE, Pair
+from nlilab.report.sets.limits import set_limits
 
 LISTED = 3  # suites whose differences a sentence can hold, with their intervals
 

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from nlilab.report.figures import NONE, Figure, How, figure
 from nlilab.report.published import Analysed, Document
-from nlilab.report.sets import ALL, FIELDS, LEAKS, DataSet, Size, shared_rows, shared_words
+from nlilab.report.sets.dataset import ALL, FIELDS, LEAKS, DataSet, Size, shared_rows, shared_words
 from nlilab.report.words import whole
 
 DIVERSITY: Mapping[str, tuple[str, How]] = {
@@ -64,8 +64,8 @@ def side_by_side(sets: Mapping[str, DataSet], documents: Iterable[Document]) -> 
         out.append(_entities(analysed))
     if difficult:
         out.append(_difficulty(difficult))
-    if any(one.analysis.get("leakage") for one in analysed):
-        out.append(_leakage(analysed))
+    if leaking := [one for one in analysed if one.analysis.get("leakage")]:
+        out.append(_leakage(leaking))
     return out
 
 
@@ -101,7 +101,8 @@ def _artefacts(sets: Sequence[DataSet], published: Sequence[Published]) -> Besid
     columns = [column(kind, key) for key in (size.key, ALL) if key for kind in ALONE]
     said = (
         "Labels that a linear model gets right, in %, where it sees one sentence of the pair alone (out of fold, split "
-        "by premise). Far above the most frequent label, the label can be told without reading the pair."
+        "by premise). Far above the most frequent label, the label can be told without reading the pair. Below it, "
+        "rows that were held out together have left too few of their labels to learn from."
     )
     table = _table("The label from one sentence", said + at(size, "rows", sets), columns, sets)
     place = [head for head, _ in columns].index(column("hypothesis_only", ALL)[0])
@@ -224,7 +225,6 @@ def _leakage(sets: Sequence[DataSet]) -> Beside:
     columns = [column(suite, near) for suite in suites for near in (False, True)]
     said = (
         "Rows of a set that stand in a suite: word by word, by 8-grams or nearly so (found), and those whose nearest "
-        "row lies above the limit in embeddings (near in meaning: to be read, not proof). An en dash: the suite "
-        "itself."
+        "row lies above the limit in embeddings (near in meaning: to be read, not proof)."
     )
     return _table("Rows that stand in a suite", said, columns, sets)

@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from nlilab.report.plots import BLUE, GREEN, GREY, ORANGE, VERMILLION
-from nlilab.report.sets import ALL, DataSet
+from nlilab.report.sets.dataset import ALL, DataSet
 from nlilab.report.vega import Spec, across, draw, named_rows, scale, values_beside
 
 # Okabe & Ito's, in the order in which labels and sets take them; page.css has the same as .hue0, .hue1 ...

@@ -5,14 +5,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nlilab.report import plots_sets as draw
 from nlilab.report.cost import costs
 from nlilab.report.facts import Facts, base_of
 from nlilab.report.figures import decimals, dollars, figure
-from nlilab.report.findings_sets import gate_limit, gate_name, gate_value, said_of
 from nlilab.report.judgement import GRADES, agreed, judged_by_people, written_by
-from nlilab.report.sets import FIELDS, DataSet
-from nlilab.report.side import VIEWS, side_by_side
+from nlilab.report.sets import plots as draw
+from nlilab.report.sets.dataset import FIELDS, DataSet
+from nlilab.report.sets.findings import gate_limit, gate_name, gate_value, said_of
+from nlilab.report.sets.side import VIEWS, side_by_side
 from nlilab.report.words import by_grammar, percent
 
 MARKS = ("●", "◆", "■", "▲", "✚", "▼", "▶")  # the shapes of draw.SHAPES

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from nlilab.report.sets import DataSet
+from nlilab.report.sets.dataset import DataSet
 
 
 def set_limits(sets: Iterable[DataSet]) -> list[str]:

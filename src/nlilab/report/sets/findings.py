@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nlilab.report.figures import NONE, Figure, decimals, figure
-from nlilab.report.sets import ALL, DataSet, shared_rows, shared_words
+from nlilab.report.sets.dataset import ALL, DataSet, shared_rows, shared_words
 from nlilab.report.words import percent, points, whole
 
 GUESSED = 0.1  # a hypothesis alone that is right so much more often than the most frequent label gives it away

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from nlilab.report.sets import ALL, FIELDS, DataSet
+from nlilab.report.sets.dataset import ALL, FIELDS, DataSet
 
 Records = list[dict[str, Any]]
 

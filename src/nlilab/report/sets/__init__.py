@@ -1,0 +1,1 @@
+"""Cards of data sets, and sets side by side."""
