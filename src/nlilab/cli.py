@@ -65,7 +65,7 @@ def check() -> None:
         conf_entry("datasets", reference, Dataset)
     mixtures = section("mixtures", Mixtures)
     for arm in run.arms:
-        mixtures.check_sources(arm, [*run.written(), *run.datasets])
+        mixtures.check_sources(arm, run.sources())
     for arm in (*run.two_step.arms, *run.harden.arms):
         if arm in mixtures.root and mixtures.get(arm).untuned:
             raise UserError(

@@ -67,9 +67,13 @@ class Run(Settings):
         """The sources that generators write: task/generator."""
         return [f"{task}/{generator}" for task in self.tasks for generator in self.generators]
 
+    def sources(self) -> list[str]:
+        """What may be trained on: what generators write (task/generator), and human datasets."""
+        return [*self.written(), *self.datasets]
+
     def sets(self) -> list[str]:
-        """The tables beneath data/ that may be trained on: curated/task/generator, and curated/dataset."""
-        return [f"curated/{source}" for source in (*self.written(), *self.datasets)]
+        """The tables of the sources beneath data/: curated/task/generator, curated/dataset."""
+        return [f"curated/{source}" for source in self.sources()]
 
     def trainings(self) -> set[str]:
         """The names of the files in metrics/training."""

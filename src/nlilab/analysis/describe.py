@@ -52,12 +52,12 @@ def describe(
         labels: those of its task, where a label that no row has is to be counted as well.
     """
     every = labelled_pairs(name, table, labels)
-    rows, suite = sample(every, settings.rows, settings.seed), name.removeprefix(SUITES)
-    task = task_of(table)
-    found = beside.reference(task)
-    beside_it = None if found is None or name == f"{SUITES}{found}" else f"{SUITES}{found}"
-    reference = labelled_pairs(beside_it, beside.suites[found]) if beside_it and found else None
-    suites = {} if suite != name else beside.suites
+    rows, task = sample(every, settings.rows, settings.seed), task_of(table)
+    against = beside.reference(task)
+    if name == f"{SUITES}{against}":
+        against = None  # the set is the reference of the others
+    reference = labelled_pairs(f"{SUITES}{against}", beside.suites[against]) if against else None
+    suites = {} if name.startswith(SUITES) else beside.suites
     thresholds = (beside.containment, beside.jaccard, settings.leakage_cosine)
     bootstrap, seed = settings.bootstrap, settings.seed
     count = rows["label"].value_counts()
@@ -79,7 +79,7 @@ def describe(
         "artefacts": artefacts(rows, settings.sizes, bootstrap, seed),
         "entities": {
             **entities(rows, reference, settings.entities, bootstrap, seed),
-            "reference": beside_it,
+            "reference": f"{SUITES}{against}" if against else None,
         },
         "semantic": {field: semantic(rows, field, embed, bootstrap, seed) for field in TEXT},
         "leakage": leakage(rows, suites, thresholds, embed),

@@ -42,6 +42,8 @@ def leakage(
 
     A row counts in the first of exact, grams and near that finds it, and in `embedding` by itself.
     """
+    if not suites:
+        return {}
     containment, jaccard, cosine = thresholds
     texts = Texts()
     held = {name: Suites.read({name: suites[name]}, texts) for name in sorted(suites)}

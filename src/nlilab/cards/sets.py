@@ -67,7 +67,7 @@ def sets_of(run: Run) -> list[str]:
     folders = {
         "generated": run.written(),
         "corrected": run.written(),
-        "curated": [*run.written(), *run.datasets],
+        "curated": run.sources(),
         "sources": run.datasets,
         "suites": run.suites,
         "arms": run.arms,

@@ -147,7 +147,7 @@ def load(metrics: Path) -> Facts:
         suites=suites,
         sources=each("sources", run.datasets),
         corrections=each("correct", run.written()),
-        curation=each("curate", [*run.written(), *run.datasets]),
+        curation=each("curate", run.sources()),
         arms=each("arms", run.arms),
         training={
             model: {seed: read_json(metrics / "training" / f"{model}-{seed}.json") for seed in run.seeds}

@@ -14,7 +14,7 @@ def main(arm: str, curated: Path, out: Path, reading: Path, metrics: Path) -> No
     """Write an arm's training rows, how its models read, and the certificate that makes arms comparable."""
     run_ = run_settings()
     mixtures = section("mixtures", Mixtures)
-    mixtures.check_sources(arm, [*run_.written(), *run_.datasets])
+    mixtures.check_sources(arm, run_.sources())
     mixture = mixtures.get(arm)
     sources = {name: read_table(curated / f"{name}.parquet") for name in mixture.sources}
     tasks = {name: load_task(name) for name in set(map(task_of, sources.values()))}

@@ -75,11 +75,10 @@ class DataSet:
 def read_sets(metrics: Path) -> dict[str, DataSet]:
     """What may be trained on, and then the suites, as far as they were analysed."""
     run = run_settings()
-    path = metrics / "gates.json"
-    checked = read_json(path)["checked"] if path.is_file() else []
+    checked = _read(metrics / "gates.json").get("checked", [])
     out = {}
     for name in (*run.sets(), *(f"suites/{suite}" for suite in run.suites)):
-        analysis, difficulty = (_read(metrics / kind / f"{name}.json") for kind in ("analysis", "difficulty"))
+        analysis, difficulty = (ordered(_read(metrics / kind / f"{name}.json")) for kind in ("analysis", "difficulty"))
         if not analysis and not difficulty:
             continue
         gates = [gate for gate in checked if gate["set"] == name]
@@ -89,9 +88,7 @@ def read_sets(metrics: Path) -> dict[str, DataSet]:
 
 def read_agreement(metrics: Path) -> Mapping[str, Any]:
     """What people said of sampled rows; nothing where nobody was asked."""
-    path = metrics / "agreement.json"
-    found: Mapping[str, Any] = read_json(path) if path.is_file() else NOBODY
-    return found
+    return _read(metrics / "agreement.json") or NOBODY
 
 
 @dataclass(frozen=True)
@@ -123,5 +120,5 @@ def shared_words(sets: Iterable[DataSet], field: str) -> Size:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = ordered(read_json(path)) if path.is_file() else {}
+    found: Mapping[str, Any] = read_json(path) if path.is_file() else {}
     return found
