@@ -42,15 +42,15 @@ import pandas as pd
 import psutil
 import torch
 
-from nlilab.attack import CHUNK, attack
-from nlilab.checkpoint import load_trained
-from nlilab.classifier import predict
-from nlilab.reading import Reading
-from nlilab.recipes import load_attack
-from nlilab.saliency import Victim
-from nlilab.schema import THREE_WAY
-from nlilab.trainer import train
-from nlilab.training import TrainSettings
+from nlilab.attack.perturb import CHUNK, attack
+from nlilab.attack.recipes import load_attack
+from nlilab.attack.saliency import Victim
+from nlilab.core.schema import THREE_WAY
+from nlilab.model.checkpoint import load_trained
+from nlilab.model.classifier import predict
+from nlilab.model.settings import TrainSettings
+from nlilab.model.trainer import train
+from nlilab.tasks.reading import Reading
 
 ROOT = Path(__file__).parent.parent
 RECIPE, FREE = "gradient-mask", "random-mask"  # the latter asks no model, so that many rows take seconds

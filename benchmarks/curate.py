@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from nlilab.curate import CurateSettings, curate
+from nlilab.curation.curate import CurateSettings, curate
 
 SUITE_ROWS = 20_000
 LABELS = ("entailment", "neutral", "contradiction")

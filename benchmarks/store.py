@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from nlilab.answers import read_fields
+from nlilab.llm.answers import read_fields
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Bill, Store

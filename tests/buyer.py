@@ -6,7 +6,7 @@ python buyer.py STORE PROVIDER URL FIRST LAST TRANSPORT
 import sys
 from pathlib import Path
 
-from nlilab.command import guarded
+from nlilab.core.command import guarded
 from nlilab.llm import batch
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.store import Store

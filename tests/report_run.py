@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from nlilab.compare import CompareSettings, Suite, compare, under_attack
-from nlilab.files import write_json
-from nlilab.metrics import cells as cells_of
-from nlilab.metrics import evaluate
-from nlilab.schema import THREE_WAY, TWO_WAY
+from nlilab.core.files import write_json
+from nlilab.core.schema import THREE_WAY, TWO_WAY
+from nlilab.verdict.compare import CompareSettings, Suite, compare, under_attack
+from nlilab.verdict.metrics import cells as cells_of
+from nlilab.verdict.metrics import evaluate
 
 ROOT = Path(__file__).parent.parent
 HOSTILE = "</td></table><script>alert('x')</script>\u202e\u0645\u0631\u062d\u0628\u0627 🙂 | `a` " + "w" * 10_000

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from nlilab.files import read_json, write_json
+from nlilab.core.files import read_json, write_json
 
 LABELS = ["contradiction", "entailment", "neutral"]  # as classifiers number them
 KINDS = ("GPE", "NORP", "PERSON", "DATE")

@@ -14,14 +14,15 @@ from pydantic import ValidationError
 
 from nlilab.analysis import gates
 from nlilab.analysis.embeddings import Embed, embedder, folder, unit
+from nlilab.analysis.gates import GateSettings
 from nlilab.analysis.leaks import SUITE_ROWS, leakage, nearest
 from nlilab.analysis.lexical import distinct, lexical, mtld, self_bleu
-from nlilab.analysis.resample import estimate, jackknifed, mean_interval
 from nlilab.analysis.semantic import histogram, mean_cosine
-from nlilab.analysis.settings import PACKAGED, AnalyzeSettings, DifficultySettings, GateSettings
-from nlilab.errors import UserError
-from nlilab.files import write_json
-from nlilab.words import overlap, words
+from nlilab.analysis.settings import PACKAGED, AnalyzeSettings, DifficultySettings
+from nlilab.core.errors import UserError
+from nlilab.core.files import write_json
+from nlilab.core.words import overlap, words
+from nlilab.stats import estimate, jackknifed, mean_interval
 from paraphrases import PAIRS
 
 

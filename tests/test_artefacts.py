@@ -18,10 +18,10 @@ from nlilab.analysis.entities import (
     open_backend,
 )
 from nlilab.analysis.sampling import deal, labelled_pairs, sample
-from nlilab.errors import UserError
-from nlilab.files import digest
-from nlilab.params import read_yaml, validate
-from nlilab.schema import THREE_WAY
+from nlilab.core.errors import UserError
+from nlilab.core.files import digest
+from nlilab.core.params import read_yaml, validate
+from nlilab.core.schema import THREE_WAY
 
 WORDS = dict(zip(THREE_WAY, ("outdoors", "tall", "nobody"), strict=True))
 

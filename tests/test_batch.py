@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from loopback import Loopback
-from nlilab.errors import UserError
+from nlilab.core.errors import UserError
 from nlilab.llm import batch
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.money import Price, Tariff

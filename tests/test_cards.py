@@ -12,17 +12,17 @@ from huggingface_hub import DatasetCard, ModelCard
 from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
-from nlilab.cards.data import dataset_card
-from nlilab.cards.lock import made, scrubbed
-from nlilab.cards.model import model_card
-from nlilab.cards.sets import load_set, told
-from nlilab.cli_share import app
-from nlilab.errors import UserError
-from nlilab.export import export
-from nlilab.files import write_json, write_table
-from nlilab.params import run_settings
-from nlilab.schema import THREE_WAY
-from nlilab.task import load_task
+from nlilab.cli.share import app
+from nlilab.core.errors import UserError
+from nlilab.core.files import write_json, write_table
+from nlilab.core.params import run_settings
+from nlilab.core.schema import THREE_WAY
+from nlilab.report.cards.data import dataset_card
+from nlilab.report.cards.lock import made, scrubbed
+from nlilab.report.cards.model import model_card
+from nlilab.report.cards.sets import load_set, told
+from nlilab.report.export import export
+from nlilab.tasks.definition import load_task
 
 HOSTILE = "```\n<script>alert('x')</script>\u202e | `a` [b](http://c) 🙂 \u2028---\n# Mine" + "w" * 10_000
 KEY = "sk-secret-1234"
@@ -72,11 +72,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     pairs = pd.DataFrame({"id": [f"h{n}" for n in range(6)], "premise": HOSTILE, "hypothesis": "No.", "label": LABELS})
     human = pairs.assign(group="g", cell="", task="nli")
-    write_table(Path("data/sources/human.parquet"), human)
+    write_table(Path("data/labelled/human.parquet"), human)
     split = ["train", "train", "dev", "train", "train", "dev"]
     for name, table in [*tables.items(), ("human", human)]:
         if name != "human":
-            write_table(Path(f"data/corrected/{name}.parquet"), table)
+            write_table(Path(f"data/labelled/{name}.parquet"), table)
         write_table(Path(f"data/curated/{name}.parquet"), table.assign(task="nli", group="g", split=split))
         curation = {"rows_in": 9, "rows_out": 6, "rejects": {"exact_duplicate": 1, "too_short": 2}, "splits": {}}
         write_json(Path(f"metrics/curate/{name}.json"), curation)
@@ -158,8 +158,8 @@ def test_an_export_opens_with_all_rows_their_splits_and_named_labels(run: Path, 
 def test_every_kind_of_table_keeps_its_rows_and_says_which_labels_it_has(run: Path) -> None:
     settings = run_settings()
     expected = {
-        "corrected/nli/local": ("train", THREE_WAY, 6),
-        "sources/human": ("train", THREE_WAY, 6),
+        "labelled/nli/local": ("train", THREE_WAY, 6),
+        "labelled/human": ("train", THREE_WAY, 6),
         "suites/hard": ("test", ("entailment", "non-entailment"), 6),
         "arms/mixed": ("train", THREE_WAY, 9),
     }
@@ -168,9 +168,9 @@ def test_every_kind_of_table_keeps_its_rows_and_says_which_labels_it_has(run: Pa
         found = opened(run / "out" / name, run)
         assert {key: len(part) for key, part in found.items()} == {split: rows}, name
         assert found[split].features["label"].names == list(labels)
-    dropped = opened(run / "out" / "corrected/nli/local", run)["train"]
+    dropped = opened(run / "out" / "labelled/nli/local", run)["train"]
     assert dropped[0]["label"] is None and [row["label"] for row in dropped][1:] == [1, 2, 0, 1, 2]
-    assert "| none: dropped or unjudged | 1 |" in (run / "out/corrected/nli/local/README.md").read_text()
+    assert "| none: dropped or unjudged | 1 |" in (run / "out/labelled/nli/local/README.md").read_text()
 
 
 def test_instances_of_other_tasks_become_the_pairs_that_models_read(run: Path) -> None:
@@ -191,7 +191,7 @@ def test_the_front_matter_is_what_the_hub_reads(run: Path) -> None:
     assert [split["num_examples"] for split in card.data.dataset_info["splits"]] == [9]
     for line in ("human: CC BY-NC 4.0", "nli/grammar: Apache-2.0", "nli/local: the provider's terms apply"):
         assert f"- {line} (" in card.text
-    human = DatasetCard(dataset_card(load_set("sources/human", run_settings())))
+    human = DatasetCard(dataset_card(load_set("labelled/human", run_settings())))
     assert human.data.license == "cc-by-nc-4.0" and human.data.tags == ["nlilab"]
 
 
@@ -286,7 +286,7 @@ def test_the_lock_is_followed_upstream_by_whole_path_names(run: Path) -> None:
 
 def test_mistakes_are_one_line_with_a_remedy(run: Path) -> None:
     settings = run_settings()
-    shared = load_set("sources/human", settings)
+    shared = load_set("labelled/human", settings)
     with pytest.raises(UserError, match="did you mean 'curated/nli/grammar'"):
         load_set("curated/nli/gramar", settings)
     with pytest.raises(UserError, match="dvc repro"):
@@ -319,6 +319,6 @@ def test_the_commands(run: Path) -> None:
     for wrong, remedy in (
         (["card", "model/mixed"], "did you mean 'models/mixed'"),
         (["card", "mixed", "--out", "out"], "is a folder"),
-        (["export", "sources/human", "there", "--format", "json"], "did you mean 'jsonl'"),
+        (["export", "labelled/human", "there", "--format", "json"], "did you mean 'jsonl'"),
     ):
         assert remedy in str(runner.invoke(app, wrong).exception), wrong

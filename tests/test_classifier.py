@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nlilab import trainer
-from nlilab.checkpoint import load_trained
-from nlilab.classifier import predict
-from nlilab.errors import UserError
-from nlilab.files import sha256, write_json, write_text
-from nlilab.reading import Reading
-from nlilab.schema import THREE_WAY
-from nlilab.trainer import out_of_fold, train
-from nlilab.training import TrainSettings
+from nlilab.core.errors import UserError
+from nlilab.core.files import sha256, write_json, write_text
+from nlilab.core.schema import THREE_WAY
+from nlilab.model import trainer
+from nlilab.model.checkpoint import load_trained
+from nlilab.model.classifier import predict
+from nlilab.model.settings import TrainSettings
+from nlilab.model.trainer import out_of_fold, train
+from nlilab.tasks.reading import Reading
 
 NLI = Reading(tasks={"nli": list(THREE_WAY)})
 WORDS = {"entailment": "yes", "neutral": "maybe", "contradiction": "no"}

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nlilab.compare import CompareSettings, Suite, compare, suite_from_rows
-from nlilab.errors import UserError
-from nlilab.schema import THREE_WAY
-from nlilab.suites import Answers, guard, guard_message, slices
+from nlilab.core.errors import UserError
+from nlilab.core.schema import THREE_WAY
+from nlilab.verdict.compare import CompareSettings, Suite, compare, suite_from_rows
+from nlilab.verdict.suites import Answers, guard, guard_message, slices
 
 SETTINGS = CompareSettings(bootstrap=1000)
 

@@ -22,14 +22,14 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from nlilab.answers import read_fields, read_list
-from nlilab.errors import UserError
+from nlilab.core.errors import UserError
+from nlilab.llm.answers import read_fields, read_list
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.providers.transformers import Transformers
 from nlilab.llm.request import Finish, Request, writable
 from nlilab.llm.store import Store
-from nlilab.task import answer_schema
+from nlilab.tasks.definition import answer_schema
 
 LABELS = ["entailment", "neutral", "ungültig"]
 JUDGED = answer_schema({"why": {"type": "string"}, "label": {"type": "string", "enum": LABELS}})

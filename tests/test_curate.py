@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nlilab.curate import Curated, CurateSettings, curate
-from nlilab.errors import UserError
-from nlilab.similar import normalise
+from nlilab.core.errors import UserError
+from nlilab.curation.curate import Curated, CurateSettings, curate
+from nlilab.curation.similar import normalise
 
 PLAIN = CurateSettings(min_words=1, dev_share=0.0)
 LONG = "a man in a red shirt plays an old guitar on the stage while many people listen to him in silence"
@@ -236,7 +236,7 @@ def test_a_crowd_that_is_alike_but_not_enough_stays() -> None:
 
 def test_the_hash_seed_of_the_process_changes_nothing() -> None:
     program = (
-        "import pandas as pd; from nlilab.curate import *\n"
+        "import pandas as pd; from nlilab.curation.curate import *\n"
         "words = [f'w{(n ** 3 + n // 7) % 211}' for n in range(3000)]\n"
         "rows = pd.DataFrame({'id': range(300), 'premise': [' '.join(words[n * 3:n * 3 + 9]) for n in range(300)],"
         " 'hypothesis': [f'so {n % 90} it is' for n in range(300)], 'label': ['e', 'n', 'n'] * 100})\n"

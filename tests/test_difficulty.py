@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nlilab import params
 from nlilab.analysis.difficulty import PVI_EDGES, Difficulty, data_map, difficulty, region
 from nlilab.analysis.settings import DifficultySettings
-from nlilab.errors import UserError
-from nlilab.files import read_json, read_table, sha256, write_table
-from nlilab.reading import Reading
-from nlilab.schema import THREE_WAY
+from nlilab.core import params
+from nlilab.core.errors import UserError
+from nlilab.core.files import read_json, read_table, sha256, write_table
+from nlilab.core.schema import THREE_WAY
+from nlilab.model.trainer import cross_fit
 from nlilab.stages.difficulty import main
-from nlilab.trainer import cross_fit
+from nlilab.tasks.reading import Reading
 from tiny import save_checkpoint
 
 NLI = Reading(tasks={"nli": list(THREE_WAY)})

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loopback import Loopback
-from nlilab.errors import UserError
+from nlilab.core.errors import UserError
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.errors import ProviderError
 from nlilab.llm.money import Price, Tariff

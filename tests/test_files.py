@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nlilab.errors import UserError
-from nlilab.files import read_json, read_table, refuse_strays, sha256, whole, write_json, write_table, write_text
+from nlilab.core.errors import UserError
+from nlilab.core.files import read_json, read_table, refuse_strays, sha256, whole, write_json, write_table, write_text
 
 
 def test_tables_come_back_and_have_the_same_bytes(tmp_path: Path) -> None:

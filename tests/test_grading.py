@@ -20,14 +20,14 @@ import requests
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
-from nlilab.agreement import Table, agreement, kappa, raw, spearman
-from nlilab.errors import UserError
-from nlilab.files import write_table
+from nlilab.core.errors import UserError
+from nlilab.core.files import write_table
+from nlilab.grading.agreement import Table, agreement, kappa, raw, spearman
 from nlilab.grading.sample import corrected_tables, draw, open_sample, still_there
 from nlilab.grading.server import serve
 from nlilab.grading.store import Choice, Field, Grades, Mark, Row, Undone, marks, read_rows
 from nlilab.stages.agreement import main as agreement_stage
-from nlilab.task import load_task
+from nlilab.tasks.definition import load_task
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "secret"
@@ -305,7 +305,7 @@ def test_a_port_in_use_is_named(project: Path) -> None:
 
 # A shell may start what runs in the background with Ctrl-C ignored.
 GRADE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-GRADE += "from nlilab.cli_grade import app; from nlilab.command import guarded; guarded(app)"
+GRADE += "from nlilab.cli.grade import app; from nlilab.core.command import guarded; guarded(app)"
 
 
 @contextmanager
@@ -326,7 +326,7 @@ def command(project: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str
 
 
 def test_a_killed_command_loses_no_mark_that_it_confirmed(project: Path) -> None:
-    write_table(project / "data/corrected/nli/grammar.parquet", corrected("grammar"))
+    write_table(project / "data/labelled/nli/grammar.parquet", corrected("grammar"))
     (project / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     folder = project / "data/grades/default"
     confirmed: list[str] = []
@@ -357,7 +357,7 @@ def test_a_killed_command_loses_no_mark_that_it_confirmed(project: Path) -> None
     standing = marks(Grades(folder, "ann", read_rows(folder)).events())
     assert len(confirmed) >= 5 and set(confirmed) <= set(standing)
     with command(project, "ann") as (process, lines, address):
-        assert "frozen; data/corrected still holds" in lines[0] and lines[1].startswith(f"ann: {len(standing)} of")
+        assert "frozen; data/labelled still holds" in lines[0] and lines[1].startswith(f"ann: {len(standing)} of")
         process.send_signal(signal.SIGINT)
         assert "dvc repro agreement" in process.communicate(timeout=10)[0] and process.returncode == 0
 

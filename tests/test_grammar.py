@@ -13,14 +13,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from nlilab.grammar import Hypothesis, contexts, hypotheses, premises
-from nlilab.grammar.cast import Dice, person
-from nlilab.grammar.frames_count import follows
-from nlilab.grammar.held_out import pairs
-from nlilab.grammar.lexicon import lexicon, parse_act
-from nlilab.grammar.meaning import Claim, Event, Who, World, label
-from nlilab.grammar.morphology import articles, plural
 from nlilab.llm.errors import ErrorKind, ProviderError
+from nlilab.llm.grammar import Hypothesis, contexts, hypotheses, premises
+from nlilab.llm.grammar.cast import Dice, person
+from nlilab.llm.grammar.frames_count import follows
+from nlilab.llm.grammar.held_out import pairs
+from nlilab.llm.grammar.lexicon import lexicon, parse_act
+from nlilab.llm.grammar.meaning import Claim, Event, Who, World, label
+from nlilab.llm.grammar.morphology import articles, plural
 from nlilab.llm.providers.grammar import LABELS, Grammar
 from nlilab.llm.request import Finish, Request, Response
 

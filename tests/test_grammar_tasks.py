@@ -18,19 +18,19 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from nlilab import grammar
-from nlilab.answers import read_fields, read_list, read_records
-from nlilab.grammar import KINDS, contexts
-from nlilab.grammar.kinds import words
-from nlilab.grammar.slots import fill, found, slots
-from nlilab.grammar.tasks.bindings import schemas
-from nlilab.grammar.tasks.copa import links
-from nlilab.grammar.tasks.cwe import NUMBERS
-from nlilab.grammar.tasks.wic import inventory
+from nlilab.llm import grammar
+from nlilab.llm.answers import read_fields, read_list, read_records
 from nlilab.llm.errors import ErrorKind, ProviderError
+from nlilab.llm.grammar import KINDS, contexts
+from nlilab.llm.grammar.kinds import words
+from nlilab.llm.grammar.slots import fill, found, slots
+from nlilab.llm.grammar.tasks.bindings import schemas
+from nlilab.llm.grammar.tasks.copa import links
+from nlilab.llm.grammar.tasks.cwe import NUMBERS
+from nlilab.llm.grammar.tasks.wic import inventory
 from nlilab.llm.providers.grammar import Grammar
 from nlilab.llm.request import Request, Response
-from nlilab.task import Task, load_task
+from nlilab.tasks.definition import Task, load_task
 
 TASKS = list(KINDS)
 OWN = [name for name in TASKS if name != "nli"]  # the tasks that take any context
@@ -299,7 +299,7 @@ def test_slots() -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_its_own_is_a_bad_request(meta: Row, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nlilab.grammar.corpus.PREMISES", 30)  # it looks through all of a context's texts
+    monkeypatch.setattr("nlilab.llm.grammar.corpus.PREMISES", 30)  # it looks through all of a context's texts
     asked = Request("grammar", "g", (("user", "x"),), meta=meta)
     (error,) = asyncio.run(Grammar("g").answer([asked]))
     assert isinstance(error, ProviderError) and error.kind is ErrorKind.BAD_REQUEST

@@ -15,8 +15,8 @@ from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nlilab.files import read_jsonl
-from nlilab.suites import SLICES, slices
+from nlilab.core.files import read_jsonl
+from nlilab.verdict.suites import SLICES, slices
 
 SUITE = Path(__file__).parents[1] / "data" / "embedded" / "handwritten.jsonl"
 LABELS = {"entailment", "neutral", "contradiction"}

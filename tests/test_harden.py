@@ -11,21 +11,20 @@ import yaml
 from safetensors.torch import load_file
 
 from loopback import Loopback
-from nlilab.compare import CompareSettings, Suite, compare, under_attack
-from nlilab.errors import UserError
-from nlilab.files import read_json, read_table, write_json, write_table
-from nlilab.harden import hardening_rows
-from nlilab.judging import REFUSED
-from nlilab.reading import Reading
-from nlilab.recipes import FreeLb
-from nlilab.robustness import Attacked, facts, gallery, scored
-from nlilab.schema import THREE_WAY
+from nlilab.core.errors import UserError
+from nlilab.core.files import read_json, read_table, write_json, write_table
+from nlilab.core.schema import THREE_WAY
+from nlilab.model.harden import hardening_rows
+from nlilab.model.settings import FreeLb, TrainSettings
+from nlilab.model.trainer import train
 from nlilab.stages import attack as attack_stage
 from nlilab.stages import harden as harden_stage
 from nlilab.stages import pick as pick_stage
-from nlilab.suites import Answers, slices
-from nlilab.trainer import train
-from nlilab.training import TrainSettings
+from nlilab.tasks.reading import Reading
+from nlilab.verdict.compare import CompareSettings, Suite, compare, under_attack
+from nlilab.verdict.robustness import Attacked, facts, gallery, scored
+from nlilab.verdict.suites import Answers, slices
+from nlilab.writing.judging import REFUSED
 
 ROOT = Path(__file__).parent.parent
 NLI = Reading(tasks={"nli": list(THREE_WAY)})

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from loopback import KEY, Loopback
-from nlilab.errors import UserError
+from nlilab.core.errors import UserError
 from nlilab.llm.client import Client, Generator, Progress
 from nlilab.llm.errors import ErrorKind, ProviderError, retry_after
 from nlilab.llm.request import EXCLUDED_FROM_KEY, Finish, Request, Response

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
-from nlilab import metrics, stats
-from nlilab.schema import THREE_WAY, TWO_WAY
+from nlilab import stats
+from nlilab.core.schema import THREE_WAY, TWO_WAY
+from nlilab.verdict import metrics
 
 # HANS's 30 subcases in the official order: five a block.
 HANS_BLOCKS = [

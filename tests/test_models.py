@@ -14,21 +14,21 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from conftest import ROOT
-from nlilab import memory
-from nlilab.attack import attack
-from nlilab.checkpoint import load_start, load_trained
-from nlilab.classifier import cut, encode, predict
-from nlilab.errors import UserError
-from nlilab.files import read_json, sha256, write_json, write_table
-from nlilab.heads import Classifier, WordsHead, plain_ids
-from nlilab.params import validate
-from nlilab.reading import Reading, load_reading
-from nlilab.recipes import FreeLb, Recipe
-from nlilab.saliency import Row, Victim, means
-from nlilab.schema import NON_ENTAILMENT, THREE_WAY
+from nlilab.attack.perturb import attack
+from nlilab.attack.recipes import Recipe
+from nlilab.attack.saliency import Row, Victim, means
+from nlilab.core.errors import UserError
+from nlilab.core.files import read_json, sha256, write_json, write_table
+from nlilab.core.params import validate
+from nlilab.core.schema import NON_ENTAILMENT, THREE_WAY
+from nlilab.model import memory
+from nlilab.model.checkpoint import load_start, load_trained
+from nlilab.model.classifier import cut, encode, predict
+from nlilab.model.heads import Classifier, WordsHead, plain_ids
+from nlilab.model.settings import FreeLb, Lora, TrainSettings
+from nlilab.model.trainer import Trained, out_of_fold, train
 from nlilab.stages import train as train_stage
-from nlilab.trainer import Trained, out_of_fold, train
-from nlilab.training import Lora, TrainSettings
+from nlilab.tasks.reading import Reading, load_reading
 from tiny import DECODERS, ENCODERS, save_checkpoint
 
 SAYS = {"entailment": "surely", "neutral": "perhaps", "contradiction": "hardly", "true": "indeed", "false": "never"}

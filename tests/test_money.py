@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from nlilab.errors import UserError
+from nlilab.core.errors import UserError
 from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.money import Budget, Price, Tariff, price_table, run_name, tariff
 from nlilab.llm.request import Finish, Request, Response

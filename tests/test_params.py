@@ -9,9 +9,9 @@ import yaml
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from nlilab import cli
-from nlilab.errors import UserError
-from nlilab.params import SECTIONS, Run, read_yaml
+from nlilab.cli import main as cli
+from nlilab.core.errors import UserError
+from nlilab.core.params import SECTIONS, Run, read_yaml
 
 ROOT = Path(__file__).parent.parent
 

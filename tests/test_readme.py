@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from nlilab.task import load_task
+from nlilab.tasks.definition import load_task
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -15,8 +15,8 @@ README = (ROOT / "README.md").read_text()
 # Folders that the tree names as a whole.
 TASKS = ("axg", "boolq", "cb", "copa", "cwe", "gnli", "multirc", "record", "rte", "wic", "wsc")  # nli stands in full
 WHOLE = (
-    *(f"src/nlilab/tasks/{task}" for task in TASKS),
-    "src/nlilab/tasks/strategies",
+    *(f"tasks/{task}" for task in TASKS),
+    "tasks/strategies",
     "src/nlilab/grammar",
     "src/nlilab/report",
     ".dvc",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nlilab.errors import UserError
+from nlilab.core.errors import UserError
 from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.recording import Recording, write_recording
 from nlilab.llm.request import Finish, Response

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-from nlilab.errors import UserError
-from nlilab.files import read_json, write_json
+from nlilab.core.errors import UserError
+from nlilab.core.files import read_json, write_json
+from nlilab.core.schema import THREE_WAY, TWO_WAY
 from nlilab.report import offline, print_table
 from nlilab.report.facts import Facts, load
 from nlilab.report.gallery import marked, marked_markdown
@@ -22,7 +23,6 @@ from nlilab.report.published import documents
 from nlilab.report.published_tables import Shown, shown
 from nlilab.report.rows import plot_rows
 from nlilab.report.words import limits, points, sentence
-from nlilab.schema import THREE_WAY, TWO_WAY
 from nlilab.stages.report import main
 from report_run import HOSTILE, OWN, ROOT, Outline, lay
 from report_sets import lay_sets

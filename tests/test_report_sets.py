@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nlilab.files import read_json, write_json
+from nlilab.core.files import read_json, write_json
 from nlilab.report import print_table
 from nlilab.report.cost import costs
 from nlilab.report.facts import load

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from nlilab.errors import UserError
-from nlilab.files import read_jsonl, sha256
-from nlilab.params import validate
-from nlilab.sources import Dataset, fetch, pin
+from nlilab.core.errors import UserError
+from nlilab.core.files import read_jsonl, sha256
+from nlilab.core.params import validate
+from nlilab.datasets.sources import Dataset, fetch, pin
 
 ROOT = Path(__file__).parent.parent
 GOOD = [

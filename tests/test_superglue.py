@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nlilab.errors import UserError
-from nlilab.files import sha256
-from nlilab.questions import options, parity, pick_one, picked, questions
-from nlilab.sources import Dataset, fetch
+from nlilab.core.errors import UserError
+from nlilab.core.files import sha256
+from nlilab.datasets.sources import Dataset, fetch
+from nlilab.verdict.questions import options, parity, pick_one, picked, questions
 
 BOTH = {"true": "true", "false": "false"}
 

@@ -10,21 +10,21 @@ import pandas as pd
 import pytest
 import yaml
 
-from nlilab.answers import Unreadable, read_fields, read_list
-from nlilab.asking import ask_until_read
-from nlilab.correct import confident, flip_matrix, judge, untouched
-from nlilab.errors import UserError
-from nlilab.files import read_json, read_table, write_table, write_text
+from nlilab.core.errors import UserError
+from nlilab.core.files import read_json, read_table, write_table, write_text
+from nlilab.curation.mix import Mixture, Mixtures, certificate, mix, reading_of
+from nlilab.llm.answers import Unreadable, read_fields, read_list
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
 from nlilab.llm.writer import Writer
-from nlilab.mix import Mixture, Mixtures, certificate, mix, reading_of
 from nlilab.stages import correct as correct_stage
-from nlilab.strategies import asked
-from nlilab.targen import plan_cells, write_contexts, write_instances, write_seeds
-from nlilab.task import TASKS, load_task
+from nlilab.tasks.definition import TASKS, load_task
+from nlilab.writing.asking import ask_until_read
+from nlilab.writing.correct import confident, flip_matrix, judge, untouched
+from nlilab.writing.strategies import asked
+from nlilab.writing.targen import plan_cells, write_contexts, write_instances, write_seeds
 
 LABELS = ["entailment", "neutral", "contradiction"]
 TASKS_KNOWN = {"nli": load_task("nli")}

@@ -6,18 +6,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nlilab.answers import read_fields
-from nlilab.correct import judge
-from nlilab.errors import UserError
+from nlilab.core.errors import UserError
+from nlilab.core.params import conf_entry, read_yaml
+from nlilab.datasets.sources import Dataset
+from nlilab.llm.answers import read_fields
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.store import Store
 from nlilab.llm.writer import Strategy, Writer
-from nlilab.params import conf_entry, read_yaml
-from nlilab.reading import Reading
-from nlilab.sources import Dataset
-from nlilab.strategies import asked
-from nlilab.targen import plan_cells, write_contexts, write_instances, write_seeds
-from nlilab.task import TASKS, check_match, load_task
+from nlilab.tasks.definition import TASKS, check_match, load_task
+from nlilab.tasks.reading import Reading
+from nlilab.writing.correct import judge
+from nlilab.writing.strategies import asked
+from nlilab.writing.targen import plan_cells, write_contexts, write_instances, write_seeds
 
 ROOT = Path(__file__).parent.parent
 EVERY = sorted(path.parent.name for path in TASKS.glob("*/task.yaml"))
@@ -143,7 +143,7 @@ def test_the_datasets_entries_say_the_same_as_their_tasks() -> None:
 
 
 def test_a_multi_field_seed_that_lacks_a_field_is_no_seed() -> None:
-    from nlilab.answers import Unreadable, read_records
+    from nlilab.llm.answers import Unreadable, read_records
 
     text = '{"seeds": [{"word": "bank", "definitions": ["a shore", "a firm"]}, {"word": "key"}]}'
     assert read_records(text, "seeds", ["word", "definitions"]) == [

@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from nlilab.errors import UserError
-from nlilab.templates import expand
+from nlilab.core.errors import UserError
+from nlilab.datasets.templates import expand
 
 SUITE = Path(__file__).parents[1] / "data" / "embedded" / "heuristics.yaml"
 HANS_NOUNS = re.compile(

@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nlilab.analysis.resample import mean_interval
 from nlilab.analysis.sampling import deal, sample
-from nlilab.errors import UserError
-from nlilab.schema import TEXT
-from nlilab.stats import Bools, Floats
-from nlilab.words import overlap, words
+from nlilab.core.errors import UserError
+from nlilab.core.schema import TEXT
+from nlilab.core.words import overlap, words
+from nlilab.stats import Bools, Floats, mean_interval
 
 FOLDS = 5
 WORKERS = 2  # folds at once: each holds a copy of its rows' features

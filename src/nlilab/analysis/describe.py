@@ -14,7 +14,7 @@ from nlilab.analysis.lexical import lexical
 from nlilab.analysis.sampling import label_column, labelled_pairs, sample
 from nlilab.analysis.semantic import semantic
 from nlilab.analysis.settings import AnalyzeSettings
-from nlilab.schema import TEXT, task_of
+from nlilab.core.schema import TEXT, task_of
 
 SUITES = "suites/"
 

@@ -16,14 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nlilab.analysis.resample import Estimate, mean_interval
 from nlilab.analysis.sampling import sample
 from nlilab.analysis.settings import DifficultySettings
-from nlilab.errors import UserError
-from nlilab.progress import Report
-from nlilab.reading import Reading, View
-from nlilab.stats import Bools, Floats
-from nlilab.trainer import cross_fit
+from nlilab.core.errors import UserError
+from nlilab.core.progress import Report
+from nlilab.model.trainer import cross_fit
+from nlilab.stats import Bools, Estimate, Floats, mean_interval
+from nlilab.tasks.reading import Reading, View
 
 VIEWS: tuple[View, ...] = ("pair", "hypothesis", "premise", "nothing")
 LEAST_PROBABILITY = 2.0**-24  # of single precision, in which models answer: no -log2 is above 24 bits

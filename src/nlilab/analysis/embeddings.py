@@ -11,12 +11,12 @@ import numpy.typing as npt
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from nlilab.checkpoint import loading, resolve
-from nlilab.classifier import pick_precision
-from nlilab.errors import UserError
-from nlilab.files import cache, sha256, whole
-from nlilab.memory import check_fits, memory_explained
-from nlilab.progress import progress
+from nlilab.core.errors import UserError
+from nlilab.core.files import cache, sha256, whole
+from nlilab.core.progress import progress
+from nlilab.model.checkpoint import loading, resolve
+from nlilab.model.classifier import pick_precision
+from nlilab.model.memory import check_fits, memory_explained
 
 Vectors = npt.NDArray[np.float16]
 Embed = Callable[[Sequence[str]], Vectors]  # texts [n] -> unit vectors [n, dimensions]

@@ -18,12 +18,11 @@ from pydantic import Field
 from scipy.sparse import csr_array
 from scipy.spatial.distance import jensenshannon
 
-from nlilab.analysis.resample import Estimate, cluster_counts, estimate, numbered
-from nlilab.errors import UserError
-from nlilab.params import Settings, read_yaml, validate
-from nlilab.schema import TEXT
-from nlilab.stats import Floats
-from nlilab.words import words
+from nlilab.core.errors import UserError
+from nlilab.core.params import Settings, read_yaml, validate
+from nlilab.core.schema import TEXT
+from nlilab.core.words import words
+from nlilab.stats import Estimate, Floats, cluster_counts, estimate, numbered
 
 AUTO, GAZETTEER = "auto", "gazetteer"
 DEFAULT_MODEL = "en_core_web_sm"

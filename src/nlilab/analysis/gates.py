@@ -5,9 +5,13 @@ sets are what they are.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from nlilab.analysis.settings import GateSettings
+from pydantic import Field
+
+from nlilab.core.params import Settings
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 REMEDIES = {
     "hypothesis_only": "its hypotheses tell their label (artefacts.pmi names the words): change the prompts or the "
@@ -15,6 +19,19 @@ REMEDIES = {
     "leakage": "suites have rows of it (see leakage): curate it against every suite in use",
     "balance": "its labels are lopsided: set curate.label_ratio, or generate more of the rare label",
 }
+
+
+class GateSettings(Settings):
+    """The section `gate`: limits that a set must keep before anything is trained on it; null: no limit.
+
+    `hypothesis_only` and `balance` hold for what generators wrote, `leakage` for all.
+    """
+
+    hypothesis_only: Share | None = Field(
+        default=None, description="highest share that is right from the hypothesis alone (human SNLI: 0.67)"
+    )
+    leakage: Annotated[int, Field(ge=0)] | None = Field(default=0, description="most rows that a suite (nearly) has")
+    balance: Share | None = Field(default=0.2, description="how far a label's share may lie from equal shares")
 
 
 def check(analyses: Mapping[str, Any], limits: GateSettings) -> list[dict[str, Any]]:

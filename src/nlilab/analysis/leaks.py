@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from nlilab.analysis.embeddings import Embed, Vectors, chunks, unit
-from nlilab.leakage import Suites, leaks
-from nlilab.progress import Report, progress
-from nlilab.schema import TEXT
-from nlilab.similar import Texts
+from nlilab.core.progress import Report, progress
+from nlilab.core.schema import TEXT
+from nlilab.curation.leakage import Suites, leaks
+from nlilab.curation.similar import Texts
 from nlilab.stats import Ints
 
 KINDS = {
@@ -38,7 +38,7 @@ def leakage(
     """For each suite the rows (id, premise, hypothesis) that it has, by kind, and the nearest by embeddings.
 
     Args:
-        thresholds: containment of 8-grams, Jaccard (as in `nlilab.leakage`), and the cosine at which a row counts.
+        thresholds: containment of 8-grams, Jaccard (as in `curation.leakage`), and the cosine at which a row counts.
 
     A row counts in the first of exact, grams and near that finds it, and in `embedding` by itself.
     """

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nlilab.analysis.resample import Estimate, jackknifed, numbered
-from nlilab.stats import Floats, Ints
-from nlilab.words import words
+from nlilab.core.words import words
+from nlilab.stats import Estimate, Floats, Ints, jackknifed, numbered
 
 TTR = 0.72  # where a factor of MTLD ends
 GRAMS = (1, 2, 3)  # of distinct-n

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from nlilab.analysis.resample import numbered
-from nlilab.errors import UserError
-from nlilab.files import digest
-from nlilab.schema import TEXT, check_rows
-from nlilab.stats import Ints
+from nlilab.core.errors import UserError
+from nlilab.core.files import digest
+from nlilab.core.schema import TEXT, check_rows
+from nlilab.stats import Ints, numbered
 
 
 def label_column(table: pd.DataFrame) -> str:

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nlilab.analysis.embeddings import Embed, Vectors, chunks, unit
-from nlilab.analysis.resample import Estimate, cluster_counts, estimate, numbered
-from nlilab.stats import Floats, Ints
+from nlilab.stats import Estimate, Floats, Ints, cluster_counts, estimate, numbered
 
 EDGES = np.round(np.linspace(-0.2, 1.0, 25), 2)  # of the histogram; what lies outside counts in the outermost bins
 PAIRS = 200_000  # looked at for a histogram

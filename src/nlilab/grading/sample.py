@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from nlilab.errors import UserError
-from nlilab.files import digest, read_json, read_table, write_json, write_text
+from nlilab.core.errors import UserError
+from nlilab.core.files import digest, read_json, read_table, write_json, write_text
+from nlilab.core.params import Settings, validate
 from nlilab.grading.store import ROWS, Choice, Field, Row, alone, graders, read_rows
-from nlilab.params import Settings, validate
-from nlilab.task import Task, load_task
+from nlilab.tasks.definition import Task, load_task
 
 SHARE, SEED = 0.2, 0
 DRAWING = "sample.json"
@@ -113,11 +113,11 @@ def _check_same(folder: Path, share: float | None, seed: int | None) -> None:
 
 
 def corrected_tables(data: Path, sets: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """The tables of step 4 beneath `data`/corrected, by their name task/generator."""
+    """The tables of step 4 beneath `data`/labelled, by their name task/generator."""
     for name in sets:
-        if not (path := data / "corrected" / f"{name}.parquet").is_file():
+        if not (path := data / "labelled" / f"{name}.parquet").is_file():
             raise UserError(f"{path} is missing: run `dvc repro correct` first, or name other --sets")
-    return {name: read_table(data / "corrected" / f"{name}.parquet") for name in sets}
+    return {name: read_table(data / "labelled" / f"{name}.parquet") for name in sets}
 
 
 def still_there(rows: Iterable[Row], data: Path) -> tuple[int, int]:
@@ -125,7 +125,7 @@ def still_there(rows: Iterable[Row], data: Path) -> tuple[int, int]:
     every = list(rows)
     texts = labels = 0
     for name in {row.set for row in every}:
-        path = data / "corrected" / f"{name}.parquet"
+        path = data / "labelled" / f"{name}.parquet"
         table = read_table(path).set_index("id") if path.is_file() else pd.DataFrame()
         for row in every:
             if row.set != name or row.row not in table.index:

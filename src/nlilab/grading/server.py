@@ -12,8 +12,8 @@ from flask import Flask, Response, abort, jsonify, make_response, request, send_
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from nlilab.errors import UserError
-from nlilab.files import digest
+from nlilab.core.errors import UserError
+from nlilab.core.files import digest
 from nlilab.grading.store import GRADES, INVALID, Grades, Rows, read_event
 
 HOST = "127.0.0.1"

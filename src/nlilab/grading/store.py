@@ -14,10 +14,10 @@ from typing import Any, Literal
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
-from nlilab.command import LOCKS
-from nlilab.errors import UserError
-from nlilab.files import digest, parse_json, read_jsonl
-from nlilab.params import Name, Settings, validate
+from nlilab.core.command import LOCKS
+from nlilab.core.errors import UserError
+from nlilab.core.files import digest, parse_json, read_jsonl
+from nlilab.core.params import Name, Settings, validate
 
 GRADES = {
     "A": ("excellent", "fluent and sensible, and without a doubt one label fits"),

@@ -15,18 +15,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from filelock import FileLock
 
-from nlilab.errors import UserError
+from nlilab.core.errors import UserError
 from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ErrorKind, ProviderError
-from nlilab.llm.money import BATCH_SHARE, Tariff, run_name
+from nlilab.llm.money import BATCH_SHARE, Budget, Tariff, run_name
 from nlilab.llm.request import Identity, Request, Response
 from nlilab.llm.store import Store, row
-
-if TYPE_CHECKING:
-    from nlilab.llm.client import Job, _Run
 
 FIRST_POLL, LONGEST_POLL = 1.0, 60.0  # seconds between two looks at a batch
 IMPORTED_AT_ONCE = 500
@@ -79,6 +76,57 @@ class BatchProvider(Protocol):
 
     def results(self, name: str) -> AsyncIterator[tuple[str, Outcome]]:
         """All results of an ended batch, in any order. Raises ProviderError."""
+        ...
+
+
+@dataclass
+class Job:
+    """One request to buy and the places in the window that its answer fills."""
+
+    request: Request
+    places: list[int]
+
+
+class Asker(Protocol):
+    """What buying needs to know of the client."""
+
+    store: Store
+    attempts: int
+    batch_wait: float
+
+    def tariff(self, request: Request) -> Tariff:
+        """What the request's generator costs."""
+        ...
+
+
+class Run(Protocol):
+    """One run of the client, whose jobs are bought: its budget, its patience and its tally."""
+
+    budget: Budget
+
+    @property
+    def client(self) -> Asker:
+        """Whose run it is."""
+        ...
+
+    def settle(self, job: Job, answer: Response | ProviderError, last: bool) -> bool:
+        """Give the answer its places; False where the request is to be asked again."""
+        ...
+
+    async def pause(self, attempt: int, asked: float) -> None:
+        """Wait before the next attempt."""
+        ...
+
+    def kept(self) -> str:
+        """What a message says of the answers of a run that stops."""
+        ...
+
+    def broke(self, request: Request, most: float) -> str:
+        """The message of a run that its budget stops."""
+        ...
+
+    def stop_message(self, provider: str, model: str, error: ProviderError) -> str:
+        """The message of a run that a refused key or a used-up quota stops."""
         ...
 
 
@@ -227,7 +275,7 @@ class Log:
         return int(self.store.use(lambda connection: connection.execute("SELECT COUNT(*) FROM answers").fetchone()[0]))
 
 
-async def buy(run: "_Run", provider: BatchProvider, jobs: "list[Job]") -> None:
+async def buy(run: Run, provider: BatchProvider, jobs: list[Job]) -> None:
     """Get every job an answer, or an error that stays; raises a UserError while a batch is pending."""
     client = run.client
     first = jobs[0].request
@@ -250,7 +298,7 @@ async def buy(run: "_Run", provider: BatchProvider, jobs: "list[Job]") -> None:
 
 
 async def _round(
-    run: "_Run",
+    run: Run,
     provider: BatchProvider,
     log: Log,
     tariff: Tariff,
@@ -290,7 +338,7 @@ async def _round(
             await run.budget.settle(most, 0.0)
 
 
-async def _patiently(run: "_Run", ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+async def _patiently(run: Run, ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """What may pass is tried again; only for what buys nothing."""
     for attempt in itertools.count(1):
         try:
@@ -327,7 +375,7 @@ async def reattach(provider: BatchProvider, log: Log) -> None:
 
 
 async def _send(
-    run: "_Run",
+    run: Run,
     provider: BatchProvider,
     log: Log,
     tariff: Tariff,
@@ -368,7 +416,7 @@ async def submit(provider: BatchProvider, log: Log, requests: Sequence[Request],
 
 
 async def _wait(
-    run: "_Run",
+    run: Run,
     provider: BatchProvider,
     log: Log,
     tariff: Tariff,
@@ -465,7 +513,7 @@ def _pending(states: Sequence[tuple[Batch, BatchState]]) -> str:
     )
 
 
-def _refused(run: "_Run", log: Log, error: ProviderError) -> str:
+def _refused(run: Run, log: Log, error: ProviderError) -> str:
     provider, model, _ = log.identity
     if error.kind in STOPS_THE_RUN:
         return run.stop_message(provider, model, error)

@@ -13,8 +13,9 @@ from typing import Any, Literal, Protocol, cast
 
 from filelock import FileLock, Timeout
 
-from nlilab.errors import UserError
-from nlilab.files import digest
+from nlilab.core.errors import UserError
+from nlilab.core.files import digest
+from nlilab.llm.batch import Job, buy
 from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ErrorKind, ProviderError
 from nlilab.llm.keys import KEY_VARIABLES
 from nlilab.llm.money import Budget, Tariff, run_name, spent_in
@@ -191,14 +192,6 @@ class Client:
 NO_TARIFF = Tariff(None)
 
 
-@dataclass
-class Job:
-    """One request to buy and the places in the window that its answer fills."""
-
-    request: Request
-    places: list[int]
-
-
 @dataclass(frozen=True)
 class _Call:
     provider: Provider
@@ -269,8 +262,6 @@ class _Run:
         online: dict[Identity, list[Job]] = {}
         for name, wanted in by_provider.items():
             if self.client.transport == "batch" and name[0] not in LOCAL:
-                from nlilab.llm.batch import buy
-
                 await buy(self, cast(Any, self.providers[name][0]), wanted)
             else:
                 online[name] = wanted

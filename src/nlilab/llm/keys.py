@@ -2,7 +2,7 @@
 
 import os
 
-from nlilab.errors import UserError
+from nlilab.core.errors import UserError
 
 KEY_VARIABLES = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 

@@ -14,11 +14,11 @@ from typing import Annotated, Any
 import psutil
 from pydantic import Field
 
-from nlilab.errors import UserError
+from nlilab.core.errors import UserError
+from nlilab.core.params import CONF, Settings, read_yaml, validate
 from nlilab.llm.errors import ProviderError
 from nlilab.llm.request import Request, Response
 from nlilab.llm.store import Bill, Store
-from nlilab.params import CONF, Settings, read_yaml, validate
 
 PRICES = CONF / "prices.yaml"
 MILLION = 1_000_000

@@ -5,8 +5,8 @@ import mmap
 from collections.abc import Iterable
 from pathlib import Path
 
-from nlilab.errors import UserError
-from nlilab.files import write_text
+from nlilab.core.errors import UserError
+from nlilab.core.files import write_text
 from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.request import Finish, Response
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from filelock import FileLock
 
-from nlilab.errors import UserError
-from nlilab.files import cache
+from nlilab.core.errors import UserError
+from nlilab.core.files import cache
 from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.request import Finish, Request, Response
 

@@ -5,15 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nlilab.answers import Unreadable
+from nlilab.core.params import Name, Settings, conf_entry, section
+from nlilab.core.progress import Report
+from nlilab.llm.answers import Unreadable
 from nlilab.llm.client import EMBEDDED, LOCAL, Client, Generator, Progress
 from nlilab.llm.errors import ProviderError
 from nlilab.llm.money import FREE, Price, Tariff, tariff
 from nlilab.llm.recording import Recording, recording_path
 from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
-from nlilab.params import Name, Settings, conf_entry, section
-from nlilab.progress import Report
 
 Strategy = Literal["targen", "zero-shot", "attributes", "few-shot"]
 
@@ -40,7 +40,7 @@ class GeneratorEntry(Settings):
     model: str
     base_url: str | None = None
     structured: bool = False  # ask the provider for answers constrained to the JSON schema
-    strategy: Strategy = "targen"  # nlilab.strategies: how it is asked for instances
+    strategy: Strategy = "targen"  # nlilab.writing.strategies: how it is asked for instances
     prompts: Name | None = None  # another wording of step 3: tasks/<task>/generate/<prompts>
     price: Price | None = None  # where conf/prices.yaml has none, or another
     parameters: dict[str, Any] = {}
@@ -92,7 +92,7 @@ def open_generator(name: str) -> tuple[Generator, GeneratorEntry]:
     entry = conf_entry("generators", name, GeneratorEntry)
     parameters = entry.parameters
     if entry.provider == EMBEDDED:
-        from nlilab import grammar
+        from nlilab.llm import grammar
 
         parameters = {**parameters, "version": grammar.version()}
     return Generator(entry.provider, entry.model, entry.base_url, parameters), entry

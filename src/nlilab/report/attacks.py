@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nlilab.files import read_json
-from nlilab.params import CONF, Run, read_yaml
-from nlilab.recipes import AttackSettings
+from nlilab.attack.recipes import AttackSettings
+from nlilab.core.files import read_json
+from nlilab.core.params import CONF, Run, read_yaml
 from nlilab.report.pairs import Pair, matchups_of, mean_of, ordered, pairs_of
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nlilab.errors import UserError
-from nlilab.files import read_json
-from nlilab.params import PARAMS, Run, read_yaml, run_settings, section
-from nlilab.recipes import AttackSettings
+from nlilab.attack.recipes import AttackSettings
+from nlilab.core.errors import UserError
+from nlilab.core.files import read_json
+from nlilab.core.params import PARAMS, Run, read_yaml, run_settings, section
 from nlilab.report.attacks import Attacking, attacking, places
 from nlilab.report.measured import Measured
 from nlilab.report.pairs import Pair, matchups_of, mean_of, ordered, pairs_of, rank
@@ -147,7 +147,7 @@ def load(metrics: Path) -> Facts:
         suites=suites,
         sources=each("sources", run.datasets),
         corrections=each("correct", run.written()),
-        curation=each("curate", run.sources()),
+        curation=each("curate", run.sets),
         arms=each("arms", run.arms),
         training={
             model: {seed: read_json(metrics / "training" / f"{model}-{seed}.json") for seed in run.seeds}

@@ -5,8 +5,8 @@ The script (about 0.9 MB) comes out of vl-convert-python, so it is made on the s
 
 from pathlib import Path
 
-from nlilab.command import run
-from nlilab.files import write_text
+from nlilab.core.command import run
+from nlilab.core.files import write_text
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">

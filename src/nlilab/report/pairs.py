@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from nlilab.schema import NON_ENTAILMENT, THREE_WAY
+from nlilab.core.schema import NON_ENTAILMENT, THREE_WAY
 
 BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
 # What a pair takes from its record as it is.

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from nlilab.params import CONF, Settings, conf_entry, read_yaml
+from nlilab.core.params import CONF, Settings, conf_entry, read_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 TASK = "{task}"

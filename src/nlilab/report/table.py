@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nlilab.files import read_json
-from nlilab.params import PARAMS, Run, read_yaml, run_settings, section
-from nlilab.recipes import AttackSettings
+from nlilab.attack.recipes import AttackSettings
+from nlilab.core.files import read_json
+from nlilab.core.params import PARAMS, Run, read_yaml, run_settings, section
 from nlilab.report.attacks import attacks_of, contaminated_of, hardened_of
 from nlilab.report.facts import accuracy_of, base_of, read_comparison, task_by_task
 from nlilab.report.figures import Figure

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nlilab.recipes import NOBODY
+from nlilab.attack.recipes import NOBODY
 from nlilab.report.facts import Facts, base_of
 from nlilab.report.pairs import BETTER, INCONCLUSIVE, WORSE, Pair
 from nlilab.report.sets.limits import set_limits

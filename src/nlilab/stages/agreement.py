@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from nlilab.agreement import agreement
-from nlilab.command import run
-from nlilab.files import write_json
+from nlilab.core.command import run
+from nlilab.core.files import write_json
+from nlilab.grading.agreement import agreement
 
 
 def main(grades: Path, out: Path) -> None:

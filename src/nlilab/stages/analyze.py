@@ -5,12 +5,11 @@ from pathlib import Path
 from nlilab.analysis.describe import Beside, describe
 from nlilab.analysis.embeddings import embedder
 from nlilab.analysis.settings import AnalyzeSettings
-from nlilab.command import run
-from nlilab.curate import CurateSettings
-from nlilab.files import read_table, write_json
-from nlilab.params import run_settings, section
-from nlilab.schema import task_of
-from nlilab.task import load_task
+from nlilab.core.command import run
+from nlilab.core.files import read_table, write_json
+from nlilab.core.params import run_settings, section
+from nlilab.curation.curate import CurateSettings
+from nlilab.tasks.reading import read_reading
 
 
 def main(name: str, data: Path, metrics: Path) -> None:
@@ -20,7 +19,8 @@ def main(name: str, data: Path, metrics: Path) -> None:
     table = read_table(data / f"{name}.parquet")
     held = {suite: read_table(data / "suites" / f"{suite}.parquet") for suite in run_.suites}
     beside = Beside(held, settings.references, curation.leakage_containment, curation.leakage_jaccard)
-    labels = load_task(task_of(table)).labels if name.startswith("curated/") else []
+    kind, _, rest = name.partition("/")
+    labels = read_reading(data / "labelled" / f"{rest}.json").labels if kind == "curated" else []
     found = describe(name, table, beside, settings, embedder(settings.embedder), labels)
     write_json(metrics, found)
     print(f"{name}: {found['rows']} rows described")

@@ -6,20 +6,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nlilab.attack import attack
-from nlilab.classifier import predict
-from nlilab.command import run
-from nlilab.files import read_table, write_json, write_table
-from nlilab.judging import REFUSED, Say, by_generator, judge_perturbed, judged_task
+from nlilab.attack.perturb import attack
+from nlilab.attack.recipes import NOBODY, AttackSettings, check_attack, load_recipe
+from nlilab.attack.saliency import Victim
+from nlilab.core.command import run
+from nlilab.core.files import read_table, write_json, write_table
+from nlilab.core.params import run_settings, section
+from nlilab.core.progress import progress
+from nlilab.core.schema import task_of
 from nlilab.llm.writer import open_writer
-from nlilab.params import run_settings, section
-from nlilab.progress import progress
-from nlilab.reading import load_reading
-from nlilab.recipes import NOBODY, AttackSettings, FreeLb, check_attack, load_recipe
-from nlilab.saliency import Victim
-from nlilab.schema import task_of
-from nlilab.suites import must_read
-from nlilab.training import PredictSettings, TrainSettings
+from nlilab.model.classifier import predict
+from nlilab.model.settings import PredictSettings, TrainSettings
+from nlilab.tasks.reading import load_reading, must_read
+from nlilab.writing.judging import REFUSED, Say, by_generator, judge_perturbed, judged_task
 
 
 def main(recipe: str, rows: Path, models: Path, judges: Path, out: Path, rejects: Path, metrics: Path) -> None:
@@ -30,7 +29,7 @@ def main(recipe: str, rows: Path, models: Path, judges: Path, out: Path, rejects
     table = read_table(rows)
     refused, counts = [], {}
     for seed in run_.seeds:
-        if isinstance(found, FreeLb):
+        if found is None:
             made = table.head(0).assign(original="", changes="", reason="")
         else:
             victim = Victim.open(models / str(seed), section("train", TrainSettings).max_length)

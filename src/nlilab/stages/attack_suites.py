@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from nlilab.attack import attack, pick
-from nlilab.command import run
-from nlilab.files import read_table, write_json, write_table
-from nlilab.params import run_settings, section
-from nlilab.progress import progress
-from nlilab.reading import load_reading
-from nlilab.recipes import AttackSettings, check_attack, load_attack
-from nlilab.saliency import Victim
-from nlilab.suites import must_read, scheme_of
-from nlilab.training import TrainSettings
+from nlilab.attack.perturb import attack, pick
+from nlilab.attack.recipes import AttackSettings, check_attack, load_attack
+from nlilab.attack.saliency import Victim
+from nlilab.core.command import run
+from nlilab.core.files import read_table, write_json, write_table
+from nlilab.core.params import run_settings, section
+from nlilab.core.progress import progress
+from nlilab.model.settings import TrainSettings
+from nlilab.tasks.reading import load_reading, must_read, scheme_of
 
 COLUMNS = ["suite", "id", "seed", "task", "premise", "hypothesis", "label", "original", "changes", "reason"]
 

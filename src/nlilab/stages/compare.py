@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nlilab.command import run
-from nlilab.compare import CompareSettings, Suite, compare, suite_from_rows, under_attack
-from nlilab.files import read_json, read_table, refuse_strays, write_json
-from nlilab.params import Run, run_settings, section
-from nlilab.recipes import AttackSettings, Recipe, load_recipe
-from nlilab.robustness import CLEAN, under
+from nlilab.attack.recipes import AttackSettings, load_recipe
+from nlilab.core.command import run
+from nlilab.core.files import read_json, read_table, refuse_strays, write_json
+from nlilab.core.params import Run, run_settings, section
+from nlilab.verdict.compare import CompareSettings, Suite, compare, suite_from_rows, under_attack
+from nlilab.verdict.robustness import CLEAN, under
 
 
 def main(
@@ -56,9 +56,7 @@ def _contaminated(
         (model, suite.name)
         for model, (arm, recipe) in run_.harden.made().items()
         for suite in suites
-        if isinstance(load_recipe(recipe), Recipe)
-        and suite.name.split("@")[0] in attack.suites
-        and set(suite.gold) <= labels[arm]
+        if load_recipe(recipe) and suite.name.split("@")[0] in attack.suites and set(suite.gold) <= labels[arm]
     ]
 
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from nlilab.command import run
-from nlilab.files import write_json
+from nlilab.core.command import run
+from nlilab.core.files import write_json
+from nlilab.core.params import section
 from nlilab.llm.writer import open_writer
-from nlilab.params import section
-from nlilab.targen import PlanSettings, write_contexts
-from nlilab.task import load_task
+from nlilab.tasks.definition import load_task
+from nlilab.writing.targen import PlanSettings, write_contexts
 
 
 def main(task: str, out: Path) -> None:

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from nlilab.command import run
-from nlilab.correct import (
+from nlilab.core.command import run
+from nlilab.core.files import digest, read_table, write_json, write_table
+from nlilab.core.params import section
+from nlilab.core.progress import progress
+from nlilab.llm.writer import open_writer
+from nlilab.tasks.definition import Task, load_task
+from nlilab.tasks.reading import Reading
+from nlilab.writing.correct import (
     DROPPED,
     KEPT,
     SELF,
@@ -18,18 +24,13 @@ from nlilab.correct import (
     total,
     untouched,
 )
-from nlilab.files import digest, read_table, write_json, write_table
-from nlilab.llm.writer import open_writer
-from nlilab.params import section
-from nlilab.progress import progress
-from nlilab.reading import Reading
-from nlilab.task import Task, load_task
 
 
-def main(task: str, generator: str, rows: Path, rejects: Path, out: Path, metrics: Path) -> None:
+def main(task: str, generator: str, rows: Path, rejects: Path, out: Path, reading: Path, metrics: Path) -> None:
     """Correct a generator's labels; keep the constrained label, the corrected one and the explanation.
 
-    What was paid for the rows, for answers that could not be read and for the judge goes into the metrics.
+    Rows leave as pairs, with how a small model reads them beside. What was paid for the rows, for answers that could
+    not be read and for the judge goes into the metrics.
     """
     settings = section("correct", CorrectSettings)
     loaded = load_task(task)
@@ -47,19 +48,21 @@ def main(task: str, generator: str, rows: Path, rejects: Path, out: Path, metric
         verdicts = found if settings.method == "confident" else _both(table, verdicts, judged, found)
     corrected = verdicts.onto(table).assign(judge=name if settings.method in ("llm", "both") else settings.method)
     matrix = flip_matrix(corrected, loaded.labels)
-    write_table(out, corrected)
+    pairs = loaded.pairs(corrected).assign(task=task)
+    write_table(out, pairs)
+    write_json(reading, Reading(tasks={task: loaded.labels}, words=loaded.words()).model_dump())
     cost = {
         "generate_usd": total(table["cost_usd"]),
         "rejected_usd": total(read_table(rejects)["cost_usd"]),
         "judge_usd": total(corrected["judge_cost_usd"]),
     }
-    write_json(metrics, matrix | {"cost": cost, "examples": corrected_examples(corrected, loaded.pairs(corrected))})
+    write_json(metrics, matrix | {"cost": cost, "examples": corrected_examples(corrected, pairs)})
     print(f"{task}/{generator}: {matrix['verdicts']} of {matrix['rows']} rows")
 
 
 def _confident(rows: pd.DataFrame, settings: CorrectSettings, task: Task) -> Verdicts:
     """Out-of-fold predictions of the small model (imported here: other methods need no model), then cleanlab."""
-    from nlilab.trainer import out_of_fold
+    from nlilab.model.trainer import out_of_fold
 
     pairs = task.pairs(rows)
     grouped = pairs.assign(group=[digest(premise) for premise in pairs["premise"]], task=task.name)

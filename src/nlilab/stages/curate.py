@@ -1,32 +1,25 @@
 """Stage curate: duplicates, leakage against every suite in use, balance, split; every reject with its reason."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from nlilab.command import run
-from nlilab.curate import CurateSettings, curate
-from nlilab.files import digest, read_table, write_json, write_table
-from nlilab.params import run_settings, section
-from nlilab.progress import progress
-from nlilab.task import load_task
+from nlilab.core.command import run
+from nlilab.core.files import digest, read_table, write_json, write_table
+from nlilab.core.params import run_settings, section
+from nlilab.core.progress import progress
+from nlilab.curation.curate import CurateSettings, curate
 
 
 def main(
-    source: str,
+    name: str,
     rows: Path,
     suites: Path,
     out: Path,
     rejects: Path,
     metrics: Path,
-    task: Annotated[str | None, typer.Option(help="the task of generated rows; human rows are pairs already")] = None,
 ) -> None:
-    """Curate one source of training rows, synthetic or human."""
+    """Curate one set of labelled rows, written or human."""
     run_ = run_settings()
     table = read_table(rows)
-    if task:
-        table = load_task(task).pairs(table).assign(task=task)
     # The label that balance looks at is the one that training will mostly use.
     label = "label" if "corrected_label" not in table else "balance_label"
     if label == "balance_label":
@@ -34,7 +27,7 @@ def main(
             balance_label=table["corrected_label"].where(table["corrected_label"].notna(), table["label"])
         )
     held = {name: read_table(suites / f"{name}.parquet") for name in run_.suites}
-    with progress(f"curate {source}") as report:
+    with progress(f"curate {name}") as report:
         settings = section("curate", CurateSettings)
         found = curate(table, held, settings, label, report)
     kept = found.kept.drop(columns="balance_label", errors="ignore")
@@ -51,7 +44,7 @@ def main(
             },
         },
     )
-    print(f"{source}: {len(table)} rows in, {len(found.kept)} out, {len(found.rejects)} rejected {found.counts}")
+    print(f"{name}: {len(table)} rows in, {len(found.kept)} out, {len(found.rejects)} rejected {found.counts}")
 
 
 if __name__ == "__main__":

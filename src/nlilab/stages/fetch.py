@@ -1,19 +1,29 @@
 """Stage fetch: get a dataset at its pinned state, verify it, normalise its labels to names."""
 
 from pathlib import Path
+from typing import Annotated
 
-from nlilab.command import run
-from nlilab.files import write_json, write_table
-from nlilab.params import conf_entry
-from nlilab.sources import Dataset, fetch
+import typer
+
+from nlilab.core.command import run
+from nlilab.core.files import write_json, write_table
+from nlilab.core.params import conf_entry
+from nlilab.datasets.sources import Dataset, fetch
 
 
-def main(dataset: str, out: Path, card: Path) -> None:
+def main(
+    dataset: str,
+    out: Path,
+    card: Path,
+    reading: Annotated[Path | None, typer.Option(help="where to write the labels of rows that are trained on")] = None,
+) -> None:
     """Write the rows of an entry of conf/datasets.yaml, and a card with its counts and terms."""
     entry = conf_entry("datasets", dataset, Dataset)
     rows = fetch(dataset, entry)
     labels = rows["label"].value_counts()
     write_table(out, rows)
+    if reading:
+        write_json(reading, {"tasks": {entry.task: list(entry.label_names)}})
     write_json(
         card,
         {

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from nlilab.command import run
-from nlilab.files import read_table, write_table
+from nlilab.core.command import run
+from nlilab.core.files import read_table, write_table
+from nlilab.core.params import conf_entry, section
+from nlilab.core.progress import progress
 from nlilab.llm.writer import GeneratorEntry, open_writer
-from nlilab.params import conf_entry, section
-from nlilab.progress import progress
-from nlilab.strategies import asked
-from nlilab.targen import GenerateSettings, plan_cells, write_instances
-from nlilab.task import load_task
+from nlilab.tasks.definition import load_task
+from nlilab.writing.strategies import asked
+from nlilab.writing.targen import GenerateSettings, plan_cells, write_instances
 
 
 def main(task: str, generator: str, seeds: Path, out: Path, rejects: Path) -> None:

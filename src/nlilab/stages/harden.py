@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-from nlilab.command import run
-from nlilab.files import read_json, read_table, refuse_strays, write_json
-from nlilab.harden import hardening_rows
-from nlilab.launch import handed_over, own_lock, process
-from nlilab.params import run_settings, section
-from nlilab.progress import progress
-from nlilab.reading import read_reading
-from nlilab.recipes import FreeLb, load_recipe
-from nlilab.trainer import train
-from nlilab.training import TrainSettings
+from nlilab.core.command import run
+from nlilab.core.files import read_json, read_table, refuse_strays, write_json
+from nlilab.core.params import run_settings, section
+from nlilab.core.progress import progress
+from nlilab.model.harden import hardening_rows
+from nlilab.model.launch import handed_over, own_lock, process
+from nlilab.model.settings import TrainSettings, load_freelb
+from nlilab.model.trainer import train
+from nlilab.tasks.reading import read_reading
 
 
 def main(
@@ -28,7 +27,7 @@ def main(
     """Train on the arm's rows and those made against its model (or against embeddings, where no rows are made)."""
     run_, settings = run_settings(), section("train", TrainSettings)
     refuse_strays(metrics.parent, run_.trainings())
-    found, goes_on = load_recipe(recipe), run_.harden.how == "continue"
+    goes_on = run_.harden.how == "continue"
     if goes_on:
         settings = settings.model_copy(update={"steps": run_.harden.steps})
     arguments = [recipe, *map(str, (arm, reading, adversarial, seed, start, start_metrics, out, metrics))]
@@ -45,7 +44,7 @@ def main(
             read_reading(reading),
             start if goes_on else None,
             report,
-            found if isinstance(found, FreeLb) else None,
+            load_freelb(recipe),
         )
     if process() > 0:
         return

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from nlilab.command import run
-from nlilab.files import read_table, write_json, write_table
-from nlilab.mix import Mixtures, certificate, mix, reading_of
-from nlilab.params import run_settings, section
-from nlilab.schema import task_of
-from nlilab.task import load_task
+from nlilab.core.command import run
+from nlilab.core.files import read_table, write_json, write_table
+from nlilab.core.params import run_settings, section
+from nlilab.core.schema import task_of
+from nlilab.curation.mix import Mixtures, certificate, mix, reading_of
+from nlilab.tasks.definition import load_task
 
 
 def main(arm: str, curated: Path, out: Path, reading: Path, metrics: Path) -> None:
     """Write an arm's training rows, how its models read, and the certificate that makes arms comparable."""
     run_ = run_settings()
     mixtures = section("mixtures", Mixtures)
-    mixtures.check_sources(arm, run_.sources())
+    mixtures.check_sources(arm, run_.sets)
     mixture = mixtures.get(arm)
     sources = {name: read_table(curated / f"{name}.parquet") for name in mixture.sources}
     tasks = {name: load_task(name) for name in set(map(task_of, sources.values()))}

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from nlilab.attack import pick
-from nlilab.command import run
-from nlilab.errors import UserError
-from nlilab.files import read_table, write_table
-from nlilab.params import section
-from nlilab.reading import Reading, read_reading
-from nlilab.recipes import AttackSettings
-from nlilab.suites import as_read
+from nlilab.attack.perturb import pick
+from nlilab.attack.recipes import AttackSettings
+from nlilab.core.command import run
+from nlilab.core.errors import UserError
+from nlilab.core.files import read_table, write_table
+from nlilab.core.params import section
+from nlilab.tasks.reading import Reading, as_read, read_reading
 
 
 def main(arm: Path, reading: Path, suites: Path, out: Path) -> None:

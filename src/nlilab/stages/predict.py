@@ -4,16 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from nlilab.classifier import predict
-from nlilab.command import run
-from nlilab.errors import UserError
-from nlilab.files import read_table, write_table
-from nlilab.params import run_settings, section
-from nlilab.progress import progress
-from nlilab.reading import load_reading
-from nlilab.schema import probability_table
-from nlilab.suites import as_read
-from nlilab.training import PredictSettings, TrainSettings
+from nlilab.core.command import run
+from nlilab.core.errors import UserError
+from nlilab.core.files import read_table, write_table
+from nlilab.core.params import run_settings, section
+from nlilab.core.progress import progress
+from nlilab.core.schema import probability_table
+from nlilab.model.classifier import predict
+from nlilab.model.settings import PredictSettings, TrainSettings
+from nlilab.tasks.reading import as_read, load_reading
 
 
 def main(models: Path, suites: Path, out: Path) -> None:

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from nlilab.classifier import predict
-from nlilab.command import run
-from nlilab.files import read_table, refuse_strays, write_json, write_table
-from nlilab.params import run_settings, section
-from nlilab.progress import progress
-from nlilab.reading import load_reading
-from nlilab.recipes import AttackSettings
-from nlilab.schema import probability_table
-from nlilab.suites import must_read
-from nlilab.training import PredictSettings, TrainSettings
+from nlilab.attack.recipes import AttackSettings
+from nlilab.core.command import run
+from nlilab.core.files import read_table, refuse_strays, write_json, write_table
+from nlilab.core.params import run_settings, section
+from nlilab.core.progress import progress
+from nlilab.core.schema import probability_table
+from nlilab.model.classifier import predict
+from nlilab.model.settings import PredictSettings, TrainSettings
+from nlilab.tasks.reading import load_reading, must_read
 
 
 def main(models: Path, attacked: Path, out: Path, metrics: Path) -> None:

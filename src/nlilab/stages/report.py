@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from nlilab.command import run
-from nlilab.files import write_json, write_text
+from nlilab.core.command import run
+from nlilab.core.files import write_json, write_text
 from nlilab.report.facts import load
 from nlilab.report.markdown import markdown
 from nlilab.report.page import page

@@ -6,15 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from nlilab.command import run
-from nlilab.errors import UserError
-from nlilab.files import read_json, read_table, refuse_strays, write_json, write_table
-from nlilab.params import Run, run_settings, section
-from nlilab.questions import TRUE, picked, questions
-from nlilab.recipes import AttackSettings
-from nlilab.robustness import CLEAN, Attacked, facts, gallery, scored, under
-from nlilab.schema import probabilities_of, task_of
-from nlilab.suites import GUARD_LEAST, Answers, ScoreSettings, guard, guard_message, scheme_of, score, slices
+from nlilab.attack.recipes import AttackSettings
+from nlilab.core.command import run
+from nlilab.core.errors import UserError
+from nlilab.core.files import read_json, read_table, refuse_strays, write_json, write_table
+from nlilab.core.params import Run, run_settings, section
+from nlilab.core.schema import probabilities_of, task_of
+from nlilab.tasks.reading import scheme_of
+from nlilab.verdict.questions import TRUE, picked, questions
+from nlilab.verdict.robustness import CLEAN, Attacked, facts, gallery, scored, under
+from nlilab.verdict.suites import GUARD_LEAST, Answers, ScoreSettings, guard, guard_message, score, slices
 
 Key = tuple[str, int]  # model, seed
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from nlilab.command import run
-from nlilab.files import read_json, write_table
+from nlilab.core.command import run
+from nlilab.core.files import read_json, write_table
+from nlilab.core.params import section
+from nlilab.core.progress import progress
 from nlilab.llm.writer import open_writer
-from nlilab.params import section
-from nlilab.progress import progress
-from nlilab.targen import PlanSettings, write_seeds
-from nlilab.task import load_task
+from nlilab.tasks.definition import load_task
+from nlilab.writing.targen import PlanSettings, write_seeds
 
 
 def main(task: str, contexts: Path, out: Path) -> None:

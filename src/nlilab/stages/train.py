@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from nlilab.command import run
-from nlilab.files import read_json, read_table, refuse_strays, write_json
-from nlilab.launch import handed_over, own_lock, process
-from nlilab.params import run_settings, section
-from nlilab.progress import progress
-from nlilab.reading import read_reading
-from nlilab.trainer import train
-from nlilab.training import TrainSettings
+from nlilab.core.command import run
+from nlilab.core.files import read_json, read_table, refuse_strays, write_json
+from nlilab.core.params import run_settings, section
+from nlilab.core.progress import progress
+from nlilab.model.launch import handed_over, own_lock, process
+from nlilab.model.settings import TrainSettings
+from nlilab.model.trainer import train
+from nlilab.tasks.reading import read_reading
 
 
 def main(

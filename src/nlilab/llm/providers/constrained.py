@@ -8,7 +8,7 @@ import torch
 import xgrammar
 from transformers import LogitsProcessor
 
-from nlilab.errors import UserError
+from nlilab.core.errors import UserError
 from nlilab.llm.errors import ErrorKind, ProviderError
 
 

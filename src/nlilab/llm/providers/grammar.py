@@ -9,10 +9,10 @@ in a chatty format, a tenth of them unusable).
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from nlilab.grammar import KINDS, ForeignText, Kind, contexts
-from nlilab.grammar.balance import LABELS
-from nlilab.grammar.cast import fraction
 from nlilab.llm.errors import ErrorKind, ProviderError
+from nlilab.llm.grammar import KINDS, ForeignText, Kind, contexts
+from nlilab.llm.grammar.balance import LABELS
+from nlilab.llm.grammar.cast import fraction
 from nlilab.llm.request import Finish, Request, Response
 
 __all__ = ["LABELS", "Grammar"]

@@ -28,7 +28,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from nlilab.errors import UserError
+from nlilab.core.errors import UserError
 from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.providers.constrained import Grammars, Schemas
 from nlilab.llm.request import Finish, Request, Response

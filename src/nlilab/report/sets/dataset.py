@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nlilab.files import read_json
-from nlilab.params import run_settings
+from nlilab.core.files import read_json
+from nlilab.core.params import run_settings
 from nlilab.report.pairs import ordered, rank
 
 ALL = "all"  # the key of all rows, or all labels
@@ -77,7 +77,7 @@ def read_sets(metrics: Path) -> dict[str, DataSet]:
     run = run_settings()
     checked = _read(metrics / "gates.json").get("checked", [])
     out = {}
-    for name in (*run.sets(), *(f"suites/{suite}" for suite in run.suites)):
+    for name in (*run.curated(), *(f"suites/{suite}" for suite in run.suites)):
         analysis, difficulty = (ordered(_read(metrics / kind / f"{name}.json")) for kind in ("analysis", "difficulty"))
         if not analysis and not difficulty:
             continue

@@ -1,0 +1,1 @@
+"""Rows perturbed where a model's gradient points."""

@@ -1,0 +1,1 @@
+"""The command `nlilab`: what is not a pipeline stage."""

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, files, parameters, rows, words, progress, and how a stage runs."""

@@ -1,0 +1,135 @@
+"""Reading and writing the project's files: whole or not at all, the same bytes for the same content."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nlilab.core.errors import UserError
+
+
+def cache() -> Path:
+    """Where lies what may be shared between runs and made again: `.cache`, or where NLILAB_CACHE says."""
+    return Path(os.environ.get("NLILAB_CACHE") or ".cache")
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it onto `path` only if the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"disk full while writing {path}: nothing half-written was left; "
+                "free some space and run the same command again"
+            ) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text."""
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys, two spaces and a newline at the end."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a parquet file whose bytes depend on the table alone."""
+    with whole(path) as temporary:
+        arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+        pq.write_table(arrow, temporary, compression="zstd")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a parquet file that a stage wrote."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing: run `dvc repro`, or `dvc pull` where a remote holds it")
+    table: pd.DataFrame = pq.read_table(path).to_pandas()
+    return table
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON file; a broken one names its place."""
+    return parse_json(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Read UTF-8 text; a missing or binary file is the user's to mend."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing") from error
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise UserError(f"{path} is not a UTF-8 text file: {error}") from error
+
+
+def parse_json(text: str, place: str) -> Any:
+    """Parse JSON and name the place (file, or file:line) of what is broken."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{place}: not valid JSON ({error.msg} at column {error.colno})") from error
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (file:line, object) for every non-empty line."""
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            place = f"{path}:{number}"
+            value = parse_json(line, place)
+            if not isinstance(value, dict):
+                raise UserError(f"{place}: expected a JSON object, got {type(value).__name__}")
+            yield place, value
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, whichever it is, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_strays(folder: Path, expected: set[str]) -> None:
+    """Files of arms, seeds or models that were taken out of params.yaml must not slip into a comparison."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    strays = sorted(path.name for path in there if path.name not in expected and not path.name.startswith("."))
+    if strays:
+        raise UserError(
+            f"{folder} holds {', '.join(strays)}, which params.yaml no longer names; "
+            "remove leftovers of models, seeds and arms with `make prune`, then run `dvc repro` again"
+        )
+
+
+def digest(*parts: object) -> str:
+    """A stable 12-digit hexadecimal id of the parts, in order."""
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:12]

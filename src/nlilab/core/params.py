@@ -1,0 +1,206 @@
+"""Typed reading of params.yaml and conf/*.yaml: unknown keys, wrong types and impossible values fail by name."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nlilab.core.errors import UserError
+
+PARAMS = Path("params.yaml")
+CONF = Path("conf")
+
+WORD = "[a-z0-9][a-z0-9_.-]*"
+Name = Annotated[str, Field(pattern=f"^{WORD}$", description="a name fit for a path")]
+SetName = Annotated[str, Field(pattern=f"^{WORD}(/{WORD})?$", description="task/generator, or a dataset")]
+
+
+class Settings(BaseModel):
+    """A section of params.yaml: frozen, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TwoStep(Settings):
+    """Two-step fine-tuning: every model of `starts` goes on with every arm of `arms`, named start-then-arm."""
+
+    steps: Annotated[int, Field(ge=1)] = 100
+    starts: list[Name] = []
+    arms: list[Name] = []
+
+    def names(self) -> list[str]:
+        """The names of the models that these pairs make."""
+        return [f"{start}-then-{arm}" for start in self.starts for arm in self.arms]
+
+
+class Harden(Settings):
+    """Hardening: every arm of `arms` against every recipe of `against`, named arm-vs-recipe.
+
+    `how`: go on from the arm's model for `steps` optimiser steps, or retrain for train.steps from the beginning.
+    """
+
+    how: Literal["continue", "retrain"] = "continue"
+    steps: Annotated[int, Field(ge=1)] = 100
+    ratio: Annotated[float, Field(gt=0, description="adversarial rows for each clean row")] = 1.0
+    arms: list[Name] = []
+    against: list[Name] = []
+
+    def made(self) -> dict[str, tuple[str, str]]:
+        """The models that these pairs make: name -> (arm, recipe)."""
+        return {f"{arm}-vs-{recipe}": (arm, recipe) for arm in self.arms for recipe in self.against}
+
+
+class Run(Settings):
+    """The top of params.yaml: what takes part in this run."""
+
+    tasks: Annotated[list[Name], Field(min_length=1)]
+    generators: list[Name]
+    datasets: list[Name] = []
+    sets: list[SetName]
+    suites: Annotated[list[Name], Field(min_length=1)]
+    arms: Annotated[list[Name], Field(min_length=1)]
+    two_step: TwoStep = TwoStep()
+    harden: Harden = Harden()
+    models: Annotated[list[Name], Field(min_length=1)]
+    seeds: Annotated[list[int], Field(min_length=1)]
+
+    def written(self) -> list[str]:
+        """The sources that generators write: task/generator."""
+        return [f"{task}/{generator}" for task in self.tasks for generator in self.generators]
+
+    def labelled(self) -> list[str]:
+        """What could be trained on: what generators write (task/generator), and human datasets."""
+        return [*self.written(), *self.datasets]
+
+    def curated(self) -> list[str]:
+        """The places of the sets beneath data/: curated/task/generator, curated/dataset."""
+        return [f"curated/{name}" for name in self.sets]
+
+    def trainings(self) -> set[str]:
+        """The names of the files in metrics/training."""
+        return {f"{model}-{seed}.json" for model in self.models for seed in self.seeds}
+
+
+# Which typed model reads which section. Named as text: a stage imports no settings but its own.
+SECTIONS = {
+    "plan": "nlilab.writing.targen:PlanSettings",
+    "generate": "nlilab.writing.targen:GenerateSettings",
+    "llm": "nlilab.llm.writer:LlmSettings",
+    "correct": "nlilab.writing.correct:CorrectSettings",
+    "curate": "nlilab.curation.curate:CurateSettings",
+    "analyze": "nlilab.analysis.settings:AnalyzeSettings",
+    "gate": "nlilab.analysis.gates:GateSettings",
+    "difficulty": "nlilab.analysis.settings:DifficultySettings",
+    "mixtures": "nlilab.curation.mix:Mixtures",
+    "attack": "nlilab.attack.recipes:AttackSettings",
+    "train": "nlilab.model.settings:TrainSettings",
+    "predict": "nlilab.model.settings:PredictSettings",
+    "score": "nlilab.verdict.suites:ScoreSettings",
+    "compare": "nlilab.verdict.compare:CompareSettings",
+}
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def section(name: str, model: type[Model], path: Path = PARAMS) -> Model:
+    """Read one section of params.yaml as `model`."""
+    return validate(_top(path).get(name, {}), model, f"{path}: {name}")
+
+
+def run_settings(path: Path = PARAMS) -> Run:
+    """Read what takes part in this run, and check that `sets` and `models` are just what the other lists make."""
+    run = validate({key: value for key, value in _top(path).items() if key not in SECTIONS}, Run, str(path))
+    for field in ("tasks", "generators", "datasets", "sets", "suites", "arms", "models", "seeds"):
+        values = getattr(run, field)
+        if len(set(values)) != len(values):
+            raise UserError(f"{path}: {field}: a name stands twice in {values}; name each once")
+    labelled = run.labelled()
+    for name in run.sets:
+        if name not in labelled:
+            raise UserError(
+                f"{path}: sets: nothing makes {name!r}; tasks x generators and datasets make {', '.join(labelled)}"
+                f"{nearest(name, labelled)}"
+            )
+    made = [*run.arms, *run.two_step.names(), *run.harden.made()]
+    for name in run.models:
+        if name not in made:
+            raise UserError(
+                f"{path}: models: nothing makes {name!r}; arms, two_step and harden make {made}{nearest(name, made)}"
+            )
+    return run
+
+
+def conf_entry(file: str, name: str, model: type[Model], folder: Path = CONF) -> Model:
+    """Read the entry `name` of conf/<file>.yaml as `model`."""
+    path = folder / f"{file}.yaml"
+    entries = read_yaml(path)
+    if name not in entries:
+        raise UserError(
+            f"unknown {file.removesuffix('s')} {name!r}: {path} has {', '.join(sorted(entries))}"
+            f"{nearest(name, entries)}"
+        )
+    return validate(entries[name], model, f"{path}: {name}")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; what is broken is named with its line."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)})") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected names with values, got {type(value).__name__}")
+    return value
+
+
+def validate(value: Any, model: type[Model], place: str) -> Model:
+    """Turn a plain value into `model`; the error names the key's path, what was got and what is allowed."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise UserError("; ".join(_explain(detail, model, place) for detail in error.errors())) from error
+
+
+def nearest(name: str, known: Any) -> str:
+    """A hint that names what was probably meant, or nothing."""
+    close = difflib.get_close_matches(name, [str(item) for item in known], n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _top(path: Path) -> dict[str, Any]:
+    top = read_yaml(path)
+    known = [*SECTIONS, *Run.model_fields]
+    for key in top:
+        if key not in known:
+            raise UserError(f"{path}: unknown parameter {key!r}{nearest(str(key), known)}; known: {', '.join(known)}")
+    return top
+
+
+def _explain(detail: Any, model: type[BaseModel], place: str) -> str:
+    keys = [str(key) for key in detail["loc"]]
+    where = f"{place}.{'.'.join(keys)}" if keys else place
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(model, keys[:-1])
+        return f"{where}: unknown parameter{nearest(keys[-1], known)}; known: {', '.join(known)}"
+    if detail["type"] == "missing":
+        return f"{where}: is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":  # a validator of ours, which says itself what it got
+        return f"{where}: {message}"
+    return f"{where}: got {detail['input']!r}, {message[0].lower()}{message[1:]}"
+
+
+def _known_keys(model: type[BaseModel], keys: list[str]) -> list[str]:
+    for key in keys:
+        field = model.model_fields.get(key)
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return [field.alias or name for name, field in model.model_fields.items()]

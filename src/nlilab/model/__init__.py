@@ -1,0 +1,1 @@
+"""The small language model: on disk, in memory, trained, asked."""

@@ -1,0 +1,1 @@
+"""TarGEN's four steps: contexts, instance seeds, label-constrained instances, self-correction."""

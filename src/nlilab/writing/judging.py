@@ -1,0 +1,56 @@
+"""Who judges perturbed rows: whether a row's gold label still holds, said by a generator or a model."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nlilab.core.errors import UserError
+from nlilab.core.progress import Report
+from nlilab.core.schema import TEXT
+from nlilab.llm.writer import Writer
+from nlilab.tasks.definition import Task, load_task
+from nlilab.writing.correct import judge
+
+JUDGE_ATTEMPTS = 2  # at an answer that cannot be read
+
+REFUSED = "the judge does not find the row's label in the perturbed row"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a judge finds the gold label in each perturbed row, and how often it does in the rows as they were."""
+
+    holds: npt.NDArray[np.bool_]
+    on_originals: float
+
+
+Say = Callable[[pd.DataFrame], Sequence[str | None]]  # the label that a judge finds in each row
+
+
+def judge_perturbed(made: pd.DataFrame, say: Say) -> Judgement:
+    """Have perturbed rows judged, and the same rows as they were."""
+
+    def agrees(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        return np.array([said == gold for said, gold in zip(say(rows), rows["label"], strict=True)])
+
+    return Judgement(agrees(made), float(agrees(made.assign(hypothesis=made["original"])).mean()))
+
+
+def judged_task(made: pd.DataFrame) -> Task:
+    """The task as which a generator judges perturbed rows: it reads them only where an instance is the pair itself."""
+    names = list(made["task"].unique())
+    task = load_task(str(names[0]))
+    if len(names) > 1 or set(task.file.fields) != set(TEXT):
+        raise UserError(
+            f"params.yaml: attack.judge_generator: perturbed rows of {', '.join(names)} are no instances that a "
+            "generator can judge (it needs one task of premise and hypothesis); set it to none, so that an arm judges"
+        )
+    return task
+
+
+def by_generator(writer: Writer, task: Task, report: Report) -> Say:
+    """A generator, asked with the meta-prompt of self-correction; what cannot be read, or is "invalid", is no label."""
+    return lambda rows: judge(writer, task, rows, JUDGE_ATTEMPTS, report, "attack").label
