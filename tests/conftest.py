@@ -16,6 +16,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes share the cores, and two threads that wait lose half
 
 
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder of its own to stand in, with the project's tasks and nothing else."""
+    (tmp_path / "tasks").symlink_to(ROOT / "tasks")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 def _shared(name: str) -> Path:
     folder = Path(os.environ.get("NLILAB_SHARED", ROOT.parent / "shared")) / name
     if not folder.is_dir():

@@ -106,6 +106,7 @@ def lay(
         "tasks": list(dict.fromkeys(known.get(suite, "nli") for suite in suites)),
         "generators": [*generators],
         "datasets": [*datasets],
+        "sets": sources,
         "suites": suites,
         "arms": arms,
         "two_step": {"starts": ["raw"], "arms": ["corrected"]},

@@ -412,7 +412,7 @@ def test_the_stage_writes_what_it_refuses(tmp_path: Path, monkeypatch: pytest.Mo
     from nlilab.stages.gate import main
 
     monkeypatch.chdir(tmp_path)
-    run = "tasks: [nli]\ngenerators: []\ndatasets: [x]\nsuites: [s]\narms: [a]\nmodels: [a]\nseeds: [1]\n"
+    run = "tasks: [nli]\ngenerators: []\ndatasets: [x]\nsets: [x]\nsuites: [s]\narms: [a]\nmodels: [a]\nseeds: [1]\n"
     Path("params.yaml").write_text(f"{run}gate: {{leakage: 1}}\n")
     with pytest.raises(UserError, match=r"analysis/curated/x\.json is missing"):
         main(Path("analysis"), Path("gates.json"))

@@ -507,9 +507,11 @@ def test_names_that_nothing_makes_and_a_judge_that_is_attacked_are_refused(monke
     chosen: dict[str, Any] = {"suites": ["hans"], "victims": ["human"], "readers": ["human", "other"]}
     chosen |= {"recipes": ["hotflip"], "judge": "other", "n_per_class": 1, "suite_rows_per_class": 1, "validate": True}
 
+    both = ["human", "other"]
+
     def check(hardening: dict[str, Any] | None = None, **changes: object) -> None:
-        top = {"tasks": ["nli"], "generators": [], "suites": ["hans"], "arms": ["human", "other"], "seeds": [1]}
-        made = Run.model_validate({**top, "models": ["human", "other"], "harden": {**harden, **(hardening or {})}})
+        top = {"tasks": ["nli"], "generators": [], "sets": [], "suites": ["hans"], "seeds": [1]}
+        made = Run.model_validate({**top, "arms": both, "models": both, "harden": {**harden, **(hardening or {})}})
         check_attack(made, AttackSettings.model_validate({**chosen, **changes}))
 
     check()

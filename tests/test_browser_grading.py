@@ -42,10 +42,9 @@ def page(browser: "Browser") -> "Iterator[Page]":
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(workplace: Path) -> Path:
     """The folder of a sample, in a project of its own."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "grades"
+    return workplace / "grades"
 
 
 def shown(page: "Page", selector: str, text: str) -> None:

@@ -52,13 +52,13 @@ def written(generator: str, model: str, corrected: list[str | None]) -> pd.DataF
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(workplace: Path, tmp_path: Path) -> Path:
     """A run of two generators and a human dataset, mixed into an arm on which one model is trained with two seeds."""
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "README.md").write_text("---\nlicense: mit\n---\nA base.\n", encoding="utf-8")
     sources: dict[str, Any] = {"nli/grammar": 3, "nli/local": 3, "human": 3}
     lay("params.yaml", tasks=["nli"], generators=["grammar", "local"], datasets=["human"], suites=["hard"])
+    lay("params.yaml", sets=[*sources])
     more = {"arms": ["mixed"], "models": ["mixed"], "seeds": [1, 2], "mixtures": {"mixed": {"sources": sources}}}
     lay("params.yaml", **more, train={"model": str(tmp_path / "base"), "steps": 7, "learning_rate": 1e-4})
     local = {"provider": "transformers", "model": f"{HOME}/qwen", "base_url": "http://inner:1", "parameters": {}}

@@ -11,7 +11,7 @@ from nlilab.analysis.difficulty import PVI_EDGES, Difficulty, data_map, difficul
 from nlilab.analysis.settings import DifficultySettings
 from nlilab.core import params
 from nlilab.core.errors import UserError
-from nlilab.core.files import read_json, read_table, sha256, write_table
+from nlilab.core.files import read_json, read_table, sha256, write_json, write_table
 from nlilab.core.schema import THREE_WAY
 from nlilab.model.trainer import cross_fit
 from nlilab.stages.difficulty import main
@@ -151,9 +151,10 @@ def test_the_stage_writes_the_same_bytes_twice(
     monkeypatch.setitem(params.SECTIONS, "difficulty", "nlilab.analysis.settings:DifficultySettings")
     quick = settings.model_copy(update={"classifier": settings.classifier.model_copy(update={"steps": 5})})
     write_table(Path("rows.parquet"), toy(60).assign(corrected_label=lambda rows: rows["label"], generator="toy"))
+    write_json(Path("reading.json"), NLI.model_dump())
     Path("params.yaml").write_text(f"difficulty: {quick.model_dump_json()}\n", encoding="utf-8")
     for name in "ab":
-        main("curated/nli/toy", Path("rows.parquet"), Path(f"{name}.parquet"), Path(f"{name}.json"))
+        main("curated/nli/toy", *map(Path, ("rows.parquet", "reading.json", f"{name}.parquet", f"{name}.json")))
     assert sha256(Path("a.parquet")) == sha256(Path("b.parquet")) and sha256(Path("a.json")) == sha256(Path("b.json"))
     facts, table = read_json(Path("a.json")), read_table(Path("a.parquet"))
     assert (facts["set"], facts["task"], facts["rows"], facts["asked"]) == ("curated/nli/toy", "nli", 60, 120)

@@ -35,10 +35,9 @@ LABELS = ("entailment", "neutral", "contradiction")
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(workplace: Path) -> Path:
     """An empty project of its own: locks lie beneath the present folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return workplace
 
 
 def corrected(generator: str, rows: int = 60) -> pd.DataFrame:
@@ -108,7 +107,7 @@ def test_every_stratum_is_drawn_by_its_share_and_stands_for_its_rows() -> None:
 
 def test_a_sample_is_frozen(project: Path) -> None:
     folder, data = project / "data/grades/default", project / "data"
-    write_table(data / "corrected/nli/ann.parquet", corrected("ann"))
+    write_table(data / "labelled/nli/ann.parquet", corrected("ann"))
     with pytest.raises(UserError, match=r"nli/bob\.parquet is missing: run `dvc repro correct`"):
         corrected_tables(data, ["nli/bob"])
     first = open_sample(folder, lambda: corrected_tables(data, ["nli/ann"]))
@@ -117,7 +116,7 @@ def test_a_sample_is_frozen(project: Path) -> None:
     changed = corrected("ann")
     changed.loc[changed["id"] == next(iter(first.values())).row, "hypothesis"] = "Something else."
     changed["corrected_label"] = "neutral"
-    write_table(data / "corrected/nli/ann.parquet", changed)
+    write_table(data / "labelled/nli/ann.parquet", changed)
     assert open_sample(folder, dict) == first and (folder / "rows.jsonl").read_bytes() == before
     texts, labels = still_there(first.values(), data)
     assert texts == len(first) - 1 and labels < texts
@@ -472,12 +471,12 @@ def test_right_before_and_after_correction_by_hand(project: Path, capsys: pytest
 
 def test_graders_of_two_samples_and_tasks_meet(project: Path) -> None:
     copa = [row(f"c{n}", f"c{n}", "choice1", "choice1", task="copa") for n in range(4)]
-    written(project / "one", *copa, *(row(f"n{n}", f"n{n}", "neutral", "entailment") for n in range(4)))
-    written(project / "two", row("n0", "n0", "neutral", "entailment"))
+    written(project / "grades/one", *copa, *(row(f"n{n}", f"n{n}", "neutral", "entailment") for n in range(4)))
+    written(project / "grades/two", row("n0", "n0", "neutral", "entailment"))
     copas = "c0:A:choice1 c1:A:choice1 c2:B:choice2 c3:C:choice2"
-    judged(project / "one", {"ann": f"{copas} n0:A:entailment n1:B:neutral", "bob": f"{copas} n1:B:neutral"})
-    judged(project / "two", {"ann": "n0:D:invalid", "bob": "n0:D:invalid", "cy": "n0:A:neutral"})
-    found = agreement(project, pytest.fail)
+    judged(project / "grades/one", {"ann": f"{copas} n0:A:entailment n1:B:neutral", "bob": f"{copas} n1:B:neutral"})
+    judged(project / "grades/two", {"ann": "n0:D:invalid", "bob": "n0:D:invalid", "cy": "n0:A:neutral"})
+    found = agreement(project / "grades", pytest.fail)
     assert [(pair["graders"], pair["rows"]) for pair in found["pairs"]] == [
         (["ann", "bob"], 6),
         (["ann", "cy"], 1),

@@ -223,12 +223,12 @@ def test_the_published_protocol_takes_rows_of_the_suites(tmp_path: Path, monkeyp
 def test_what_the_judge_refuses_is_dropped_with_its_reason(
     server: Loopback,
     tiny_encoder: Path,
-    tmp_path: Path,
+    workplace: Path,
     monkeypatch: pytest.MonkeyPatch,
     judged_by: str,
 ) -> None:
     """A model of another arm, or a generator that finds entailment everywhere, asked over HTTP."""
-    monkeypatch.chdir(tmp_path)
+    tmp_path = workplace
     monkeypatch.setenv("NLILAB_CACHE", str(tmp_path / "cache"))
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     generators = yaml.safe_load((ROOT / "conf/generators.yaml").read_text())

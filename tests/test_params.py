@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the project's own parameters, to be spoilt."""
-    for name in ("params.yaml", "conf", "presets"):
+    for name in ("params.yaml", "conf", "presets", "tasks"):
         source = ROOT / name
         shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -51,14 +51,15 @@ def test_the_shipped_parameters_are_sound_and_short(project: Path, capsys: pytes
         ("train/steps", -1, "train.steps: got -1, input should be greater than or equal to"),
         ("train/precision", "fp8", "train.precision: got 'fp8', input should be 'auto', 'fp32', 'bf16' or 'fp16'"),
         ("plan/generator", "gramar", "unknown generator 'gramar'.*did you mean 'grammar'"),
-        ("generators", ["nobody"], "unknown generator 'nobody'|neither task/generator nor"),
+        ("generators", ["nobody"], "unknown generator 'nobody'"),
         ("correct/judge", "nobody", "unknown generator 'nobody'"),
         ("suites", ["handwriten"], "unknown dataset 'handwriten'.*did you mean 'handwritten'"),
         ("datasets", ["snli"], "unknown dataset 'snli'"),
         ("tasks", ["nlo"], "unknown task 'nlo'.*did you mean 'nli'"),
         ("mixtures/raw", {"sources": {}}, "mixtures.raw.sources: got {}, dictionary should have at least 1 item"),
         ("mixtures/raw/sources", {"nli/grammar": -3}, "mixtures.raw.sources.nli/grammar"),
-        ("mixtures/raw/sources", {"snli": 30}, "mixtures.raw.sources: 'snli' is neither task/generator nor a dataset"),
+        ("mixtures/raw/sources", {"snli": 30}, "mixtures.raw.sources: 'snli' is none of `sets`; these are nli/grammar"),
+        ("sets", ["nli/gramar"], "sets: nothing makes 'nli/gramar'; .* make nli/grammar .did you mean 'nli/grammar'"),
         ("arms", ["raw", "corrected", "shuffled", "extra"], "arm 'extra' has no entry in mixtures"),
         ("arms", [], "arms: got .., list should have at least 1 item"),
         ("models", ["raw", "rawer"], "models: nothing makes 'rawer'.*did you mean 'raw'"),

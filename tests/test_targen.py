@@ -155,10 +155,9 @@ def test_a_judge_repairs_noise_and_keeps_the_evidence(writer: Writer, rows: pd.D
 
 
 def test_the_judge_self_is_the_generator_that_wrote_the_rows(
-    rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: pd.DataFrame, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two generators that differ as judges, one never wrong and one never right, each on the same sound rows."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NLILAB_CACHE", str(tmp_path / "cache"))
     accuracy = {"right": 1.0, "wrong": 0.0}
     generators = {
@@ -166,7 +165,7 @@ def test_the_judge_self_is_the_generator_that_wrote_the_rows(
         for name, share in accuracy.items()
     }
     classifier = {"model": "none", "steps": 1, "learning_rate": 0.1}
-    params = {"tasks": ["nli"], "generators": [*accuracy], "suites": ["s"]}
+    params = {"tasks": ["nli"], "generators": [*accuracy], "sets": [], "suites": ["s"]}
     params |= {"arms": ["a"], "models": ["a"], "seeds": [1]}
     params["correct"] = {"method": "llm", "judge": "self", "classifier": classifier}
     for file, content in (("params.yaml", params), ("conf/generators.yaml", generators)):
@@ -339,7 +338,7 @@ def test_an_arm_draws_only_on_what_takes_part() -> None:
     mixtures = Mixtures({"a": Mixture(sources={"claude": 30, "gramar": 30})})
     mixtures.check_sources("a", ["claude", "gramar"])
     with pytest.raises(
-        UserError, match=r"mixtures\.a\.sources: 'gramar' is neither .*did you mean 'grammar'.*there are"
+        UserError, match=r"mixtures\.a\.sources: 'gramar' is none of `sets` .did you mean 'grammar'.*these are"
     ):
         mixtures.check_sources("a", ["claude", "grammar"])
     with pytest.raises(UserError, match="arm 'b' has no entry in mixtures"):

@@ -15,7 +15,7 @@ from nlilab.cli.share import app as share_app
 from nlilab.core.command import guarded
 from nlilab.core.errors import UserError
 from nlilab.core.files import remove, write_text
-from nlilab.core.params import CONF, PARAMS, SECTIONS, conf_entry, nearest, read_yaml, run_settings, section
+from nlilab.core.params import CONF, PARAMS, SECTIONS, check_sets, conf_entry, nearest, read_yaml, run_settings, section
 
 PRESETS = Path("presets")
 
@@ -64,6 +64,7 @@ def check() -> None:
         check_match(f"conf/datasets.yaml: {dataset}", load_task(found.task), found.columns, found.label_names)
     for reference in section("analyze", AnalyzeSettings).references:
         conf_entry("datasets", reference, Dataset)
+    check_sets(run)
     mixtures = section("mixtures", Mixtures)
     for arm in run.arms:
         mixtures.check_sources(arm, run.sets)

@@ -110,19 +110,12 @@ def section(name: str, model: type[Model], path: Path = PARAMS) -> Model:
 
 
 def run_settings(path: Path = PARAMS) -> Run:
-    """Read what takes part in this run, and check that `sets` and `models` are just what the other lists make."""
+    """Read what takes part in this run, and check that `models` is just what arms, two_step and harden make."""
     run = validate({key: value for key, value in _top(path).items() if key not in SECTIONS}, Run, str(path))
     for field in ("tasks", "generators", "datasets", "sets", "suites", "arms", "models", "seeds"):
         values = getattr(run, field)
         if len(set(values)) != len(values):
             raise UserError(f"{path}: {field}: a name stands twice in {values}; name each once")
-    labelled = run.labelled()
-    for name in run.sets:
-        if name not in labelled:
-            raise UserError(
-                f"{path}: sets: nothing makes {name!r}; tasks x generators and datasets make {', '.join(labelled)}"
-                f"{nearest(name, labelled)}"
-            )
     made = [*run.arms, *run.two_step.names(), *run.harden.made()]
     for name in run.models:
         if name not in made:
@@ -130,6 +123,17 @@ def run_settings(path: Path = PARAMS) -> Run:
                 f"{path}: models: nothing makes {name!r}; arms, two_step and harden make {made}{nearest(name, made)}"
             )
     return run
+
+
+def check_sets(run: Run, path: Path = PARAMS) -> None:
+    """Refuse a set that is neither written nor a dataset of this run."""
+    made = run.labelled()
+    for name in run.sets:
+        if name not in made:
+            raise UserError(
+                f"{path}: sets: nothing makes {name!r}; tasks x generators and datasets make "
+                f"{', '.join(made)}{nearest(name, made)}"
+            )
 
 
 def conf_entry(file: str, name: str, model: type[Model], folder: Path = CONF) -> Model:

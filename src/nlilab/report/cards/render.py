@@ -12,7 +12,7 @@ from nlilab.report.words import listed, percent
 def rendered(template: str, **facts: Any) -> str:
     """A card's body."""
     environment = Environment(  # Markdown, not HTML: what needs escaping goes through `safe` or stands in a code block
-        loader=PackageLoader("nlilab", "cards"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader(__package__, "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(safe=gfm.safe, percent=percent, listed=listed)
     environment.globals["table"] = table
