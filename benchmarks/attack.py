@@ -71,7 +71,7 @@ class Way(NamedTuple):
 
 def real_rows() -> pd.DataFrame:
     """SNLI's test rows where there are any, else the embedded ones; shuffled."""
-    real = Path(os.environ.get("NLILAB_SHARED", ROOT.parent / "shared")) / "nli/snli_test_a.jsonl"
+    real = Path(os.environ.get("NLILAB_DATASETS", "nowhere")) / "nli/snli_test_a.jsonl"
     path = real if real.is_file() else ROOT / "data/embedded/held-out.jsonl"
     return pd.read_json(path, lines=True).assign(task="nli").sample(frac=1, random_state=SEED, ignore_index=True)
 

@@ -24,23 +24,25 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _shared(name: str) -> Path:
-    folder = Path(os.environ.get("NLILAB_SHARED", ROOT.parent / "shared")) / name
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}; set NLILAB_SHARED to the folder that holds {name}/")
-    return folder
+def _real(name: str) -> Path:
+    named = os.environ.get("NLILAB_DATASETS")
+    if not named:
+        pytest.skip(f"no real data: set NLILAB_DATASETS to the folder that holds {name}/ (conf/datasets.yaml: local)")
+    if not (Path(named) / name).is_dir():
+        pytest.skip(f"no real data: NLILAB_DATASETS is {named}, which has no folder {name}")
+    return Path(named) / name
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with real NLI sets; tests that need it say why they skip."""
-    return _shared("nli")
+    return _real("nli")
 
 
 @pytest.fixture(scope="session")
 def real_superglue() -> Path:
     """The folder with official SuperGLUE files."""
-    return _shared("superglue")
+    return _real("superglue")
 
 
 @pytest.fixture(scope="session")

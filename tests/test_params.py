@@ -10,7 +10,9 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from nlilab.cli import main as cli
+from nlilab.cli import presets
 from nlilab.core.errors import UserError
+from nlilab.core.files import parse_yaml
 from nlilab.core.params import SECTIONS, Run, read_yaml
 
 ROOT = Path(__file__).parent.parent
@@ -82,6 +84,37 @@ def test_broken_yaml_is_named_with_its_line(project: Path) -> None:
         cli.check()
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        (
+            "params.yaml",
+            "arms: [a]\nplan:\n  contexts: 1\n  contexts: 2\n",
+            "the key 'contexts' stands twice, in lines 3 and 4",
+        ),
+        ("params.yaml", "arms: [a]\nseeds: [1]\narms: [b]\n", "the key 'arms' stands twice, in lines 1 and 3"),
+        (
+            "conf/datasets.yaml",
+            "x: {a: 1}\ny: {a: 1, b: [{c: 1, c: 2}]}\n",
+            "the key 'c' stands twice, in lines 2 and 2",
+        ),
+        ("presets/cwe-small.yaml", "params: {}\nparams: {}\n", "the key 'params' stands twice, in lines 1 and 2"),
+    ],
+)
+def test_a_key_that_stands_twice_is_named_with_both_lines(project: Path, file: str, text: str, message: str) -> None:
+    (project / file).write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        cli.preset("cwe-small") if file.startswith("presets") else cli.check()
+    assert "\n" not in str(caught.value) and file in str(caught.value)
+
+
+def test_yaml_may_begin_with_a_byte_order_mark_and_merge_keys(project: Path) -> None:
+    params = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text("\ufeff" + params)
+    cli.check()
+    assert parse_yaml("a: &a {x: 1}\nb: {<<: *a, x: 2}\nc: [*a, *a]\n", "here")["b"] == {"x": 2}
+
+
 def test_every_section_has_a_model_and_every_model_a_section() -> None:
     params = read_yaml(ROOT / "params.yaml")
     assert set(params) == {*SECTIONS, *(set(Run.model_fields))}
@@ -118,7 +151,7 @@ def test_unknown_presets_name_the_known(project: Path) -> None:
 def test_what_names_the_task_stands_once_for_every_task() -> None:
     value = {"arms": ["{task}-og", "all"], "mixtures": {"{task}-og": {"sources": {"{task}/g": 3}}, "b-og": {"x": 1}}}
     value["mixtures"]["all"] = {"sources": {"{task}/g": 4}}  # type: ignore[index]
-    found = cli._for_each_task(value, ["a", "b"])
+    found = presets.for_each_task(value, ["a", "b"])
     assert found["arms"] == ["a-og", "b-og", "all"]
     assert found["mixtures"] == {
         "a-og": {"sources": {"a/g": 3}},

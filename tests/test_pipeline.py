@@ -629,7 +629,8 @@ def test_a_suite_with_permuted_labels_stops_the_run(finished: Path, tmp_path: Pa
     import pandas as pd
 
     from nlilab.core.files import write_json, write_table
-    from nlilab.datasets.sources import Dataset, fetch
+    from nlilab.datasets.entries import Dataset
+    from nlilab.datasets.sources import fetch
 
     source = real_data / "snli_test_a.jsonl"
     entry = Dataset(path=str(source), sha256=sha256(source), format="jsonl", licence="x", source="y")

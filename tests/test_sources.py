@@ -7,14 +7,20 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from nlilab.core.errors import UserError
-from nlilab.core.files import read_jsonl, sha256
+from nlilab.core.files import read_json, read_jsonl, read_table, sha256, write_table
 from nlilab.core.params import validate
-from nlilab.datasets.sources import Dataset, fetch, pin
+from nlilab.core.schema import THREE_WAY, TWO_WAY
+from nlilab.datasets.entries import Dataset
+from nlilab.datasets.places import folder, locate, pin
+from nlilab.datasets.sources import fetch
+from nlilab.tasks.reading import Reading, as_read, scheme_of
+from nlilab.verdict.suites import Answers, guard, score, slices
 
 ROOT = Path(__file__).parent.parent
 GOOD = [
@@ -54,12 +60,19 @@ def test_the_real_hans_file_has_its_cells(real_data: Path) -> None:
     assert found.groupby(["cell", "label"]).size().tolist() == [1000] * 6
 
 
-def test_the_real_files_load_as_the_preset_names_them(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = yaml.safe_load((ROOT / "presets/real-nli.yaml").read_text())["datasets"]
-    for name, entry in entries.items():
-        path = real_data / Path(entry["path"]).name
-        found = fetch(name, validate({**entry, "path": str(path)}, Dataset, name))
-        assert len(found) > 100 and found["id"].is_unique
+def test_the_real_files_load_as_their_entries_say(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLILAB_DATASETS", str(real_data.parent))
+    entries = yaml.safe_load((ROOT / "conf/datasets.yaml").read_text())
+    sizes = {}
+    for name in (name for name, entry in entries.items() if "local" in entry):
+        found = fetch(name, validate(entries[name], Dataset, name))
+        assert found["id"].is_unique
+        sizes[name] = len(found)
+    assert sizes == {
+        **{"snli-dev": 9842, "snli-test": 4911, "anli-r1-dev": 1000, "anli-r2-dev": 1000, "hans": 6000, "cad": 6664},
+        **{"monli-neg": 200, "negation-snli": 1500, "superglue-boolq": 600, "superglue-cb": 28, "superglue-rte": 138},
+        **{"superglue-wic": 250, "superglue-wsc": 52},
+    }
 
 
 @pytest.mark.parametrize(
@@ -73,7 +86,7 @@ def test_the_real_files_load_as_the_preset_names_them(real_data: Path, monkeypat
         ([GOOD[0], {"id": "b", "premise": "x", "label": "neutral"}], r"toy.jsonl:2: lacks hypothesis"),
         ([{"id": "a", "text": "x", "label": "neutral"}], "no column premise, hypothesis; it has id, text, label"),
         ([{"id": "a", "premise": "x", "hypothesis": "y"}], "no column 'label'"),
-        ([], "no rows|no column"),
+        ([], "toy.jsonl is empty"),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, rows: list[dict], message: str) -> None:
@@ -196,6 +209,198 @@ def test_a_url_is_downloaded_once_and_verified(hub: str) -> None:
 def test_every_shipped_entry_is_sound() -> None:
     for name, entry in yaml.safe_load((ROOT / "conf/datasets.yaml").read_text()).items():
         validate(entry, Dataset, name)
+
+
+def entry_of(**more: object) -> Dataset:
+    return validate({"format": "jsonl", "licence": "x", "source": "y"} | more, Dataset, "toy")
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the user's, named by the environment; and no downloads."""
+    home = tmp_path / "own"
+    home.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLILAB_DATASETS", str(home))
+    return home
+
+
+def test_a_file_of_the_users_folder_stands_in_for_the_hub_as_it_says(own: Path) -> None:
+    theirs = [{"premise": "A dog ran.", "hypothesis": f"H{gold}", "gold": gold} for gold in ("e", "n", "?")]
+    path = lines(own / "toy.jsonl", theirs)
+    said = {"columns": {"label": "gold"}, "labels": {"e": "entailment", "n": "neutral"}, "drop": ["?"]}
+    local = {"file": "toy.jsonl", "sha256": sha256(path), "format": "jsonl", "part": "a third", **said}
+    entry = entry_of(hub="some/nli", file="x.parquet", format="parquet", columns={"id": "uid"}, local=local)
+    assert fetch("toy", entry)["label"].tolist() == ["entailment", "neutral"]
+    assert locate("toy", entry).part == "a third"
+    assert pin("toy", entry) == {"local": f"{{file: toy.jsonl, sha256: {sha256(path)}}}"}
+    wrong = entry_of(hub="some/nli", file="x.parquet", local={**local, "sha256": "00"})
+    with pytest.raises(UserError, match=rf"toy.jsonl has sha256 {sha256(path)}, expected 00"):
+        fetch("toy", wrong)
+
+
+def test_an_official_file_in_the_users_folder_will_do(own: Path) -> None:
+    path = own / "some/nli/data/test.jsonl"
+    path.parent.mkdir(parents=True)
+    lines(path, GOOD)
+    assert len(fetch("toy", entry_of(hub="some/nli", file="data/test.jsonl"))) == 2
+    with pytest.raises(UserError, match=r"has sha256 .* expected 00"):
+        fetch("toy", entry_of(hub="some/nli", file="data/test.jsonl", sha256="00"))
+    (own / "toy").mkdir()
+    lines(own / "toy/rows.jsonl", GOOD)
+    entry = entry_of(url="http://127.0.0.1:9/rows.jsonl", sha256=sha256(own / "toy/rows.jsonl"))
+    assert len(fetch("toy", entry)) == 2 and locate("toy", entry).part is None
+
+
+OFFICIAL = {  # the first lines as the authors' repositories have them
+    "cad/train.tsv": "sentence1\tsentence2\tgold_label\nA man rides.\tA man rides.\tentailment\n",
+    "negation-snli/SNLI.txt": "index\tText\tHypothesis\tgold_label\r\n0\tA girl is not asleep.\tShe is.\tneutral\r\n",
+    "monli-neg/nmonli_test.jsonl": '{"sentence1": "he does not own a dog", "sentence2": "he does not own a mammal", '
+    '"gold_label": "neutral", "depth": 4, "sentence1_lex": "dog", "sentence2_lex": "mammal"}',
+    "hans/heuristics_evaluation_set.txt": "gold_label\tsentence1\tsentence2\tpairID\theuristic\tsubcase\ttemplate\n"
+    "non-entailment\tA .\tB .\tex0\tlexical_overlap\tln_subject/object_swap\ttemp1\n",
+}
+
+
+def test_the_official_files_fit_their_entries(own: Path) -> None:
+    entries = yaml.safe_load((ROOT / "conf/datasets.yaml").read_text())
+    labels = {}
+    for place, text in OFFICIAL.items():
+        name = place.partition("/")[0]
+        (own / name).mkdir()
+        (own / place).write_bytes(text.encode())
+        labels[name] = fetch(name, validate(entries[name], Dataset, name))["label"].tolist()
+    both = ["non-entailment"]
+    assert labels == {"cad": ["entailment"], "negation-snli": ["neutral"], "monli-neg": both, "hans": both}
+
+
+def test_the_folder_may_stand_in_the_parameters_and_the_environment_wins(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = own.parent / "other"
+    other.mkdir()
+    (own.parent / "params.yaml").write_text("fetch: {folder: other}\n")
+    assert folder() == own
+    monkeypatch.delenv("NLILAB_DATASETS")
+    assert folder() == other
+    (own.parent / "params.yaml").write_text("fetch: {folder: elsewhere}\n")
+    with pytest.raises(UserError, match=r"params.yaml: fetch.folder: no folder elsewhere"):
+        folder()
+    (own.parent / "params.yaml").write_text("fetch: {folder: null}\n")
+    assert folder() is None
+
+
+def test_without_a_network_all_missing_files_of_the_run_are_named_at_once(own: Path) -> None:
+    closed = "http://127.0.0.1:9"
+    here = lines(own / "here.jsonl", GOOD)
+    entries = {
+        "one": {"url": f"{closed}/{'a' * 40}/one.tsv", "format": "tsv"},
+        "two": {"hub": "some/nli", "file": "two.parquet", "revision": "ab", "format": "parquet"},
+        "here": {"url": f"{closed}/here", "local": {"file": "here.jsonl", "sha256": sha256(here)}, "format": "jsonl"},
+        "unused": {"url": f"{closed}/unused", "format": "jsonl"},
+    }
+    entries["two"]["local"] = {"file": "nli/two.jsonl", "sha256": "22", "part": "half"}
+    conf = {name: entry | {"licence": "x", "source": "Somebody 2020"} for name, entry in entries.items()}
+    (own.parent / "conf").mkdir()
+    (own.parent / "conf/datasets.yaml").write_text(yaml.safe_dump(conf))
+    (own.parent / "params.yaml").write_text("datasets: [one]\nsuites: [two, here, unknown]\n")
+    with pytest.raises(UserError) as caught:
+        fetch("one", validate(conf["one"], Dataset, "one"))
+    first, head, *rest = str(caught.value).split("\n")
+    assert first.startswith("one: cannot download") and "NLILAB_DATASETS" in head and str(own) in head
+    assert rest == [
+        f"  one: one/one.tsv, from {closed}/{'a' * 40}/one.tsv",
+        "  two: some/nli/two.parquet, from https://huggingface.co/datasets/some/nli/resolve/ab/two.parquet; "
+        "or nli/two.jsonl (sha256 22), of Somebody 2020, half",
+    ]
+
+
+def test_a_url_is_pinned_by_its_sha256_or_by_a_commit_in_it(hub: str) -> None:
+    with pytest.raises(UserError, match="is not pinned; add `sha256"):
+        fetch("toy", entry_of(url=f"{hub}/plain.jsonl"))
+    assert len(fetch("toy", entry_of(url=f"{hub}/datasets/some/nli/resolve/{COMMIT}/test.jsonl"))) == 2
+
+
+def test_the_stage_says_what_is_only_a_part(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from nlilab.stages.fetch import main
+
+    path = lines(own / "toy.jsonl", GOOD)
+    local = {"file": "toy.jsonl", "sha256": sha256(path), "part": "2 of 9 rows"}
+    entry = {"url": "http://127.0.0.1:9/x", "format": "jsonl", "licence": "x", "source": "Y 2020", "local": local}
+    (own.parent / "conf").mkdir()
+    (own.parent / "conf/datasets.yaml").write_text(yaml.safe_dump({"toy": entry}))
+    main("toy", own.parent / "out.parquet", own.parent / "card.json")
+    assert "toy.jsonl is only a part of the official set: 2 of 9 rows" in capsys.readouterr().out
+    assert read_json(own.parent / "card.json")["source"] == "Y 2020 (only a part: 2 of 9 rows)"
+
+
+@pytest.mark.parametrize("form", ["jsonl", "tsv", "hans", "parquet"])
+def test_an_empty_file_is_called_empty(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "toy"
+    pd.DataFrame(columns=list(GOOD[0])).to_parquet(path) if form == "parquet" else path.write_text("")
+    with pytest.raises(UserError, match="toy is empty: it has no row"):
+        fetch("toy", dataset(path, format=form))
+    if form in ("tsv", "hans"):
+        path.write_text("\t".join(GOOD[0]) + "\n")
+        with pytest.raises(UserError, match="toy is empty: it has no row"):
+            fetch("toy", dataset(path, format=form))
+
+
+def tabbed(*rows: list[str], end: str = "\n") -> str:
+    return "".join("\t".join(row) + end for row in [list(GOOD[0]), *rows])
+
+
+@pytest.mark.parametrize("form", ["jsonl", "tsv", "hans"])
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path, form: str) -> None:
+    rows = tabbed(*([str(value) for value in row.values()] for row in GOOD))
+    text = "".join(json.dumps(row) + "\n" for row in GOOD) if form == "jsonl" else rows
+    (tmp_path / "toy").write_text("\ufeff" + text)
+    assert fetch("toy", dataset(tmp_path / "toy", format=form))["id"].tolist() == ["a", "b"]
+
+
+def test_a_tsv_row_has_as_many_fields_as_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "toy.tsv"
+    good = ["a", 'He said "go', "He spoke.", "entailment"]
+    path.write_text(tabbed(good, end="\r\n") + "\n")
+    assert fetch("toy", dataset(path, format="tsv"))["premise"].tolist() == ['He said "go']
+    for bad, count in (([*good, "more"], 5), (good[:3], 3)):
+        path.write_text(tabbed(good, ["b", *bad[1:]]))
+        with pytest.raises(UserError, match=rf"toy\.tsv:3: {count} fields, but the first line names 4 .id, premise"):
+            fetch("toy", dataset(path, format="tsv"))
+    path.write_text("id\tpremise\tpremise\n1\ta\tb\n")
+    with pytest.raises(UserError, match=r"toy\.tsv:1: the column premise stands twice"):
+        fetch("toy", dataset(path, format="tsv"))
+
+
+def test_blank_lines_and_line_separators_of_jsonl(tmp_path: Path) -> None:
+    path = tmp_path / "toy.jsonl"
+    odd = {**GOOD[1], "premise": "A dog\u2028ran."}
+    path.write_text("\n" + json.dumps(GOOD[0]) + "\n\n  \n" + json.dumps(odd, ensure_ascii=False) + "\n\n")
+    assert fetch("toy", dataset(path))["premise"].tolist() == ["A dog ran.", "A dog\u2028ran."]
+
+
+def test_half_a_surrogate_pair_is_named_by_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "toy.jsonl"
+    whole = json.dumps({**GOOD[0], "premise": "A \U0001f600 ran."})
+    path.write_text(whole + "\n" + json.dumps(GOOD[1]).replace("A dog", "A \\ud83d") + "\n")
+    assert "\\ud83d\\ude00" in whole
+    with pytest.raises(UserError, match=r"toy\.jsonl:2: \\ud83d is half a surrogate pair") as caught:
+        fetch("toy", dataset(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_two_way_suite_of_one_class_keeps_its_scheme(tmp_path: Path) -> None:
+    """It is read by a two-way model, and a three-way model's answers are collapsed on it."""
+    rows = fetch("toy", dataset(lines(tmp_path / "toy.jsonl", [GOOD[0], {**GOOD[0], "id": "b"}]), scheme="two-way"))
+    assert scheme_of(rows) == TWO_WAY
+    write_table(tmp_path / "toy.parquet", pd.concat([rows.assign(suite="toy"), rows.drop(columns="scheme")]))
+    assert scheme_of(read_table(tmp_path / "toy.parquet")) == TWO_WAY
+    read = as_read(rows, Reading(tasks={"rte": list(TWO_WAY)}))
+    assert read is not None and set(read["task"]) == {"rte"}
+    answers = Answers(np.array([[0.2, 0.5, 0.3], [0.6, 0.2, 0.2]]), THREE_WAY)
+    found = score(rows, answers, slices(rows, 20))
+    assert found["accuracy"] == 0.5 and set(found["classes"]) == set(TWO_WAY)
+    assert guard(rows, {"m": answers})["declared"] == 0.5
 
 
 def test_parquet_and_tsv_that_are_none(tmp_path: Path) -> None:

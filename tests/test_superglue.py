@@ -9,7 +9,8 @@ import pytest
 
 from nlilab.core.errors import UserError
 from nlilab.core.files import sha256
-from nlilab.datasets.sources import Dataset, fetch
+from nlilab.datasets.entries import Dataset
+from nlilab.datasets.sources import fetch
 from nlilab.verdict.questions import options, parity, pick_one, picked, questions
 
 BOTH = {"true": "true", "false": "false"}
@@ -94,6 +95,24 @@ def test_record_has_a_row_for_each_entity_and_keeps_its_text(tmp_path: Path) -> 
     table = {"passage": text, "query": "@placeholder met Bo.", "entities": ["Anna", "Bo", "Cork"], "answers": ["Anna"]}
     pd.DataFrame([table]).to_parquet(tmp_path / "hub.parquet")
     assert found.equals(load(tmp_path / "hub.parquet", **entry))
+
+
+def test_hidden_labels_are_dropped_or_named_and_never_true(tmp_path: Path) -> None:
+    def row(label: int) -> dict[str, object]:
+        key = {"paragraph": 0, "question": 0, "answer": label}
+        return {"paragraph": "P.", "question": "Q?", "answer": f"A{label}", "label": label, "idx": key}
+
+    pd.DataFrame([row(1), row(0), row(-1)]).to_parquet(tmp_path / "m.parquet")
+    columns = {"premise": "{passage}", "hypothesis": "{question} {option}"}
+    entry = {"task": "multirc", "format": "multirc", "columns": columns, "labels": BOTH, "group": "group"}
+    assert load(tmp_path / "m.parquet", **entry, drop=["-1"])["label"].tolist() == ["true", "false"]
+    with pytest.raises(UserError, match="unknown label '-1' at row 3"):
+        load(tmp_path / "m.parquet", **entry)
+    asked = {"passage": "P.", "query": "@placeholder ran.", "entities": ["Ann"], "answers": []}
+    pd.DataFrame([asked]).to_parquet(tmp_path / "r.parquet")
+    columns = {"premise": "{passage}", "hypothesis": "{entity}: {query}"}
+    with pytest.raises(UserError, match="unknown label '-1' at row 1"):
+        load(tmp_path / "r.parquet", format="record", task="record", columns=columns, labels=BOTH, group="group")
 
 
 def test_files_of_another_shape_are_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from nlilab.core.errors import UserError
 from nlilab.core.params import conf_entry, read_yaml
-from nlilab.datasets.sources import Dataset
+from nlilab.datasets.entries import Dataset
 from nlilab.llm.answers import read_fields
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.store import Store

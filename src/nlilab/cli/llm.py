@@ -14,7 +14,7 @@ from rich.table import Table
 
 from nlilab.cli.rehearse import Tally, ready, rehearse
 from nlilab.core.errors import UserError
-from nlilab.core.files import write_text
+from nlilab.core.files import read_text, write_text
 from nlilab.core.params import CONF, PARAMS, nearest, read_yaml, run_settings, section
 from nlilab.core.progress import progress
 from nlilab.llm import batch as batches
@@ -296,7 +296,9 @@ def import_file(
     outcomes: dict[str, batches.Outcome] = {}
     if not file.is_file():
         raise UserError(f"no file {file}")
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(file).split("\n"), start=1):  # not at U+2028, which JSON may hold
+        if not line.strip():
+            continue
         try:
             key, outcome = hand.provider.read(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError) as error:

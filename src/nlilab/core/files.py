@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,8 +15,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from nlilab.core.errors import UserError
+
+HALF = re.compile(r"\\u[dD][89a-fA-F]")  # a JSON escape of half a surrogate pair, which may have its other half or not
 
 
 def cache() -> Path:
@@ -77,9 +81,9 @@ def read_json(path: Path) -> Any:
 
 
 def read_text(path: Path) -> str:
-    """Read UTF-8 text; a missing or binary file is the user's to mend."""
+    """Read UTF-8 text without its byte-order mark; a missing or binary file is the user's to mend."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing") from error
     except (UnicodeDecodeError, IsADirectoryError) as error:
@@ -89,13 +93,51 @@ def read_text(path: Path) -> str:
 def parse_json(text: str, place: str) -> Any:
     """Parse JSON and name the place (file, or file:line) of what is broken."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as error:
         raise UserError(f"{place}: not valid JSON ({error.msg} at column {error.colno})") from error
+    if HALF.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(error.object[error.start]):04x}"
+            raise UserError(
+                f"{place}: {half} is half a surrogate pair and no character; write both halves, or the character itself"
+            ) from error
+    return value
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """Safe YAML in which a key stands once in a mapping; PyYAML itself takes the later one without a word."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        first: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line, name = key.start_mark.line + 1, (key.tag, key.value)
+            if name in first:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value!r} stands twice, in lines {first[name]} and {line}: keep one",
+                    problem_mark=key.start_mark,
+                )
+            first[name] = line
+        return node
+
+
+def parse_yaml(text: str, place: str) -> Any:
+    """Parse YAML and name the line of what is broken, a key that stands twice included."""
+    try:
+        return yaml.load(text, Loader=_OnceLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{place}{line}: not valid YAML ({getattr(error, 'problem', None) or error})") from error
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (file:line, object) for every non-empty line."""
+    """Yield (file:line, object) for every line but blank ones; lines end at a newline alone, not at U+2028."""
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             place = f"{path}:{number}"

@@ -1,13 +1,14 @@
 """Typed reading of params.yaml and conf/*.yaml: unknown keys, wrong types and impossible values fail by name."""
 
 import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nlilab.core.errors import UserError
+from nlilab.core.files import parse_yaml, read_text
 
 PARAMS = Path("params.yaml")
 CONF = Path("conf")
@@ -68,11 +69,11 @@ class Run(Settings):
 
     def written(self) -> list[str]:
         """The sources that generators write: task/generator."""
-        return [f"{task}/{generator}" for task in self.tasks for generator in self.generators]
+        return sources_of(self.tasks, self.generators, [])
 
     def labelled(self) -> list[str]:
         """What could be trained on: what generators write (task/generator), and human datasets."""
-        return [*self.written(), *self.datasets]
+        return sources_of(self.tasks, self.generators, self.datasets)
 
     def curated(self) -> list[str]:
         """The places of the sets beneath data/: curated/task/generator, curated/dataset."""
@@ -83,8 +84,14 @@ class Run(Settings):
         return {f"{model}-{seed}.json" for model in self.models for seed in self.seeds}
 
 
+def sources_of(tasks: Iterable[str], generators: Sequence[str], datasets: Iterable[str]) -> list[str]:
+    """What may be trained on: what generators write, as task/generator, and human datasets."""
+    return [*(f"{task}/{generator}" for task in tasks for generator in generators), *datasets]
+
+
 # Which typed model reads which section. Named as text: a stage imports no settings but its own.
 SECTIONS = {
+    "fetch": "nlilab.datasets.entries:FetchSettings",
     "plan": "nlilab.writing.targen:PlanSettings",
     "generate": "nlilab.writing.targen:GenerateSettings",
     "llm": "nlilab.llm.writer:LlmSettings",
@@ -106,12 +113,22 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def section(name: str, model: type[Model], path: Path = PARAMS) -> Model:
     """Read one section of params.yaml as `model`."""
-    return validate(_top(path).get(name, {}), model, f"{path}: {name}")
+    return section_of(_top(path), name, model, str(path))
+
+
+def section_of(top: Mapping[str, Any], name: str, model: type[Model], place: str = str(PARAMS)) -> Model:
+    """One section of parameters that are read already, as `model`."""
+    return validate(top.get(name, {}), model, f"{place}: {name}")
 
 
 def run_settings(path: Path = PARAMS) -> Run:
     """Read what takes part in this run, and check that `models` is just what arms, two_step and harden make."""
-    run = validate({key: value for key, value in _top(path).items() if key not in SECTIONS}, Run, str(path))
+    return run_of(_top(path), str(path))
+
+
+def run_of(top: Mapping[str, Any], path: str = str(PARAMS)) -> Run:
+    """What takes part by parameters that are read already, checked as `run_settings` does."""
+    run = validate({key: value for key, value in top.items() if key not in SECTIONS}, Run, path)
     for field in ("tasks", "generators", "datasets", "sets", "suites", "arms", "models", "seeds"):
         values = getattr(run, field)
         if len(set(values)) != len(values):
@@ -139,7 +156,11 @@ def check_sets(run: Run, path: Path = PARAMS) -> None:
 def conf_entry(file: str, name: str, model: type[Model], folder: Path = CONF) -> Model:
     """Read the entry `name` of conf/<file>.yaml as `model`."""
     path = folder / f"{file}.yaml"
-    entries = read_yaml(path)
+    return entry_of(read_yaml(path), file, name, model, str(path))
+
+
+def entry_of(entries: Mapping[str, Any], file: str, name: str, model: type[Model], path: str) -> Model:
+    """The entry `name` of a file of conf/ that is read already, as `model`."""
     if name not in entries:
         raise UserError(
             f"unknown {file.removesuffix('s')} {name!r}: {path} has {', '.join(sorted(entries))}"
@@ -150,14 +171,7 @@ def conf_entry(file: str, name: str, model: type[Model], folder: Path = CONF) ->
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping; what is broken is named with its line."""
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)})") from error
+    value = parse_yaml(read_text(path), str(path))
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected names with values, got {type(value).__name__}")
     return value
@@ -179,11 +193,16 @@ def nearest(name: str, known: Any) -> str:
 
 def _top(path: Path) -> dict[str, Any]:
     top = read_yaml(path)
+    check_keys(top, str(path))
+    return top
+
+
+def check_keys(top: Mapping[str, Any], place: str = str(PARAMS)) -> None:
+    """Refuse a parameter that no section and no field of `Run` is called."""
     known = [*SECTIONS, *Run.model_fields]
     for key in top:
         if key not in known:
-            raise UserError(f"{path}: unknown parameter {key!r}{nearest(str(key), known)}; known: {', '.join(known)}")
-    return top
+            raise UserError(f"{place}: unknown parameter {key!r}{nearest(str(key), known)}; known: {', '.join(known)}")
 
 
 def _explain(detail: Any, model: type[BaseModel], place: str) -> str:

@@ -14,6 +14,7 @@ from nlilab.core.errors import UserError
 from nlilab.core.files import read_jsonl
 
 Row = dict[str, Any]
+HIDDEN = "-1"  # the label of rows without one
 
 
 def wsc(file: Path) -> pd.DataFrame:
@@ -49,6 +50,7 @@ def record(file: Path) -> pd.DataFrame:
     rows = []
     for number, (_, row) in enumerate(_records(file)):
         for passage, query, entities, answers in _questions(row):
+            hidden = not answers  # a test set's question: nothing says which entity is right
             for entity in dict.fromkeys([*entities, *answers]):
                 rows.append(
                     {
@@ -56,7 +58,7 @@ def record(file: Path) -> pd.DataFrame:
                         "query": query,
                         "entity": entity,
                         "option": entity,
-                        "label": str(entity in answers).lower(),
+                        "label": HIDDEN if hidden else str(entity in answers).lower(),
                         "group": f"{number}-{query}",
                     }
                 )
@@ -71,7 +73,7 @@ def _questions(row: Row) -> Iterator[tuple[str, str, list[str], list[str]]]:
     text = row["passage"]["text"]
     entities = [text[span["start"] : span["end"] + 1] for span in row["passage"]["entities"]]
     for question in row["qas"]:
-        yield text, question["query"], entities, [answer["text"] for answer in question["answers"]]
+        yield text, question["query"], entities, [answer["text"] for answer in question.get("answers", [])]
 
 
 def _option(passage: str, question: str, option: str, label: Any, number: str) -> Row:
@@ -79,7 +81,8 @@ def _option(passage: str, question: str, option: str, label: Any, number: str) -
 
 
 def _truth(label: Any) -> str:
-    return label if isinstance(label, str) else str(bool(label)).lower()
+    """true or false for 1 and 0; anything else as it stands, such as -1, by which test sets hide their labels."""
+    return str(bool(label)).lower() if label in (0, 1) else str(label)
 
 
 def _marked(place: str, text: str, index: int, pronoun: str) -> str:

@@ -16,6 +16,7 @@ from nlilab.model.settings import TrainSettings
 from nlilab.tasks.reading import load_reading, must_read, scheme_of
 
 COLUMNS = ["suite", "id", "seed", "task", "premise", "hypothesis", "label", "original", "changes", "reason"]
+FURTHER = ["scheme"]  # of suites whose rows lack a label
 
 
 def main(recipe: str, models: Path, suites: Path, out: Path, metrics: Path) -> None:
@@ -27,10 +28,11 @@ def main(recipe: str, models: Path, suites: Path, out: Path, metrics: Path) -> N
     parts = []
     for name in settings.suites:
         suite = read_table(suites / f"{name}.parquet")
-        rows = pick(suite, scheme_of(suite["label"]), settings.suite_rows_per_class, settings.seed)
+        rows = pick(suite, scheme_of(suite), settings.suite_rows_per_class, settings.seed)
         read = must_read(rows, reading, models.name, "attack.victims", f"the suite {name!r}")
         parts.append(read.assign(suite=name, own_task=rows["task"]))
     table = pd.concat(parts, ignore_index=True)
+    columns = [*COLUMNS, *(name for name in FURTHER if name in table)]
     made, seconds = [], 0.0
     for seed in run_.seeds:
         victim = Victim.open(models / str(seed), section("train", TrainSettings).max_length)
@@ -38,7 +40,7 @@ def main(recipe: str, models: Path, suites: Path, out: Path, metrics: Path) -> N
             started = time.perf_counter()
             attacked = attack(table, victim, found, settings.batch_size, settings.seed, report)
             seconds += time.perf_counter() - started
-        made.append(attacked.assign(seed=seed, task=attacked["own_task"])[COLUMNS])
+        made.append(attacked.assign(seed=seed, task=attacked["own_task"])[columns])
     every = pd.concat(made, ignore_index=True)
     write_table(out, every)
     speed = round(len(every) / seconds, 1)

@@ -145,7 +145,7 @@ def _attacked_rows(one: Attacked, place: str, answers: Mapping[Key, Answers]) ->
 def _suite(
     name: str, suite: pd.DataFrame, answers: dict[Key, Answers], settings: ScoreSettings, card: dict[str, Any]
 ) -> tuple[dict[str, object], pd.DataFrame]:
-    sides, scheme = slices(suite, settings.long_words), scheme_of(suite["label"])
+    sides, scheme = slices(suite, settings.long_words), scheme_of(suite)
     found = guard(suite, {f"{model}/{seed}": part for (model, seed), part in answers.items()})
     suspicious = found["z"] >= settings.guard_z and found["permuted"] - found["declared"] > GUARD_LEAST
     if suspicious:

@@ -18,6 +18,7 @@ from nlilab.core.schema import THREE_WAY, TWO_WAY
 TASKS = Path("tasks")
 STRATEGIES = TASKS / "strategies"
 PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
+FIELD = re.compile(r"\{\w+\}")  # of a dataset's file, whose columns may have any name
 TURN = "\n---\n"  # in a prompt file: what stands above is the system message
 ITEM = "- "  # a contexts.md or seeds.md of such lines alone is no prompt but the list itself
 RESERVED = {
@@ -207,7 +208,7 @@ def check_match(place: str, task: Task, columns: Mapping[str, str], labels: Sequ
     for side, wanted in (("premise", task.file.pair.premise), ("hypothesis", task.file.pair.hypothesis)):
         shown = columns.get(side, f"{{{side}}}")
         shown = shown if "{" in shown else f"{{{shown}}}"
-        if PLACEHOLDER.sub("{}", shown) != PLACEHOLDER.sub("{}", wanted):
+        if FIELD.sub("{}", shown) != FIELD.sub("{}", wanted):
             raise UserError(
                 f"{place}: its {side} reads {shown!r}, but tasks/{task.name}/task.yaml says {wanted!r}, so "
                 f"models would be trained on one form and judged on another: say it alike in `columns: {{{side}: ...}}`"

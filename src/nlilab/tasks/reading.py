@@ -77,8 +77,14 @@ def load_reading(folder: Path) -> Reading:
     return read_reading(path)
 
 
-def scheme_of(labels: pd.Series) -> tuple[str, ...]:
-    """The label names of a suite's scheme, known by the names its rows carry; the positive one of two first."""
+def scheme_of(rows: pd.DataFrame) -> tuple[str, ...]:
+    """The label names of a suite's scheme, known by the names its rows carry; the positive one of two first.
+
+    Rows that lack some of the names say them all in the column `scheme` (`datasets.sources.rows_of`).
+    """
+    labels = rows["label"]
+    if "scheme" in rows and len(said := rows["scheme"].dropna()):
+        labels = pd.Series(said.iloc[0].split(","))
     if labels.isin([TWO_WAY[1]]).any():
         return TWO_WAY
     return THREE_WAY if labels.isin(THREE_WAY).all() else tuple(sorted(labels.unique(), key=_positive_first))
@@ -86,7 +92,7 @@ def scheme_of(labels: pd.Series) -> tuple[str, ...]:
 
 def as_read(rows: pd.DataFrame, reading: Reading) -> pd.DataFrame | None:
     """One suite's rows with the task as which a model reads them in `task`, or None where it cannot read them."""
-    task = reading.task_for(task_of(rows), list(scheme_of(rows["label"])))
+    task = reading.task_for(task_of(rows), list(scheme_of(rows)))
     return rows.assign(task=task) if task else None
 
 

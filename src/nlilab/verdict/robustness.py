@@ -49,7 +49,7 @@ class Attacked:
 
     def right(self, answers: Answers) -> Bools:
         """Which rows are answered well [rows]."""
-        found: Bools = answers.named(scheme_of(self.rows["label"])) == self.gold
+        found: Bools = answers.named(scheme_of(self.rows)) == self.gold
         return found
 
     def holds(self, victim: str, seed: int) -> Bools:

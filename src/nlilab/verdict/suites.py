@@ -79,7 +79,7 @@ def score(rows: pd.DataFrame, answers: Answers, sides: pd.DataFrame) -> dict[str
         rows: label, group, cell; sides: the `slices` of the rows.
     """
     gold = rows["label"].to_numpy(dtype=str)
-    scheme = scheme_of(rows["label"])
+    scheme = scheme_of(rows)
     out = evaluate(gold, answers.probabilities, answers.labels, scheme)
     correct = answers.named(scheme) == gold
     out["slices"] = {
@@ -106,7 +106,7 @@ def guard(rows: pd.DataFrame, predictions: Mapping[str, Answers]) -> dict[str, A
 
     Returns declared and best permuted balanced accuracy, the mapping, and `z`.
     """
-    scheme = scheme_of(rows["label"])
+    scheme = scheme_of(rows)
     gold = rows["label"].to_numpy(dtype=str)
     present = [label for label in scheme if (gold == label).any()]
     named = [answers.named(scheme) for answers in predictions.values()]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from nlilab.core.files import digest, read_json, read_table, read_text
 from nlilab.core.params import conf_entry
-from nlilab.datasets.sources import Dataset
+from nlilab.datasets.entries import Dataset
 from nlilab.llm.client import EMBEDDED
 from nlilab.llm.writer import GeneratorEntry
 from nlilab.report.cards.lock import scrubbed

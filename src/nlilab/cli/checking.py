@@ -1,0 +1,121 @@
+"""What is wrong with parameters, before anything runs: each mistake one line that names its remedy."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, TypeVar
+
+from nlilab.analysis.settings import AnalyzeSettings
+from nlilab.attack.recipes import NOBODY, AttackSettings, check_attack
+from nlilab.core.errors import UserError
+from nlilab.core.params import (
+    CONF,
+    PARAMS,
+    SECTIONS,
+    Run,
+    check_keys,
+    check_sets,
+    entry_of,
+    nearest,
+    run_of,
+    section_of,
+)
+from nlilab.curation.mix import Mixtures
+from nlilab.datasets.entries import Dataset
+from nlilab.llm.writer import GeneratorEntry
+from nlilab.model.settings import load_freelb
+from nlilab.tasks.definition import check_match, load_task
+from nlilab.writing.correct import SELF
+
+Value = TypeVar("Value")
+Conf = Mapping[str, Mapping[str, Any]]  # file of conf/ -> name -> entry
+
+
+class Found:
+    """The mistakes so far; what goes wrong in `by` is one more."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[str] = []
+
+    def by(self, check: Callable[..., Value], *on: Any) -> Value | None:
+        """What the check returns, or None where it found a mistake."""
+        try:
+            return check(*on)
+        except UserError as error:
+            self.mistakes += [str(error)] if str(error) not in self.mistakes else []
+            return None
+
+
+def mistakes(top: Mapping[str, Any], conf: Conf) -> list[str]:
+    """All that is wrong with the top of params.yaml and the entries of conf/ (datasets, generators) that it names."""
+    found = Found()
+    found.by(check_keys, top)
+    run = found.by(run_of, top)
+    for name, place in SECTIONS.items():
+        module, model = place.split(":")
+        found.by(section_of, top, name, getattr(import_module(module), model))
+    if run is None or found.mistakes:  # further checks lean on sound sections
+        return found.mistakes
+    for task in run.tasks:
+        found.by(_contexts, task, top["plan"]["contexts"])
+    for name in (*run.generators, top["plan"]["generator"]):
+        found.by(_writer, name, run, conf)
+    if (judge := top["correct"]["judge"]) != SELF:
+        found.by(_generator, judge, conf)
+    for name in (*run.datasets, *run.suites):
+        found.by(_dataset, name, conf)
+    for name in section_of(top, "analyze", AnalyzeSettings).references:
+        found.by(_entry, name, conf)
+    found.by(check_sets, run)
+    mixtures = section_of(top, "mixtures", Mixtures)
+    for arm in run.arms:
+        found.by(mixtures.check_sources, arm, run.sets)
+    for recipe in run.harden.against:
+        found.by(load_freelb, recipe)
+    found.by(_second_steps, run, mixtures)
+    found.by(_attack, run, section_of(top, "attack", AttackSettings), conf)
+    return found.mistakes
+
+
+def _contexts(name: str, wanted: int) -> None:
+    listed = load_task(name).contexts.items
+    if listed and len(listed) < wanted:
+        raise UserError(f"{PARAMS}: plan.contexts: got {wanted}, but the task {name!r} lists {len(listed)}; lower it")
+
+
+def _writer(name: str, run: Run, conf: Conf) -> None:
+    if name == SELF:
+        raise UserError(f"{PARAMS}: {SELF!r} is a name for correct.judge alone; name who writes")
+    prompts = _generator(name, conf).prompts
+    for task in run.tasks if prompts else []:
+        load_task(task, prompts=prompts)
+
+
+def _generator(name: str, conf: Conf) -> GeneratorEntry:
+    return entry_of(conf["generators"], "generators", name, GeneratorEntry, str(CONF / "generators.yaml"))
+
+
+def _entry(name: str, conf: Conf) -> Dataset:
+    return entry_of(conf["datasets"], "datasets", name, Dataset, str(CONF / "datasets.yaml"))
+
+
+def _dataset(name: str, conf: Conf) -> None:
+    entry = _entry(name, conf)
+    for read in (entry, entry.as_local()):
+        check_match(f"{CONF / 'datasets.yaml'}: {name}", load_task(read.task), read.columns, read.label_names)
+
+
+def _second_steps(run: Run, mixtures: Mixtures) -> None:
+    for arm in (*run.two_step.arms, *run.harden.arms):
+        if arm in mixtures.root and mixtures.get(arm).untuned:
+            raise UserError(
+                f"{PARAMS}: {arm!r} is untuned and has no rows: it can neither be hardened nor a second step"
+            )
+    for arm in (*run.two_step.starts, *run.two_step.arms):
+        if arm not in run.arms:
+            raise UserError(f"{PARAMS}: two_step: {arm!r} is not one of arms{nearest(arm, run.arms)}")
+
+
+def _attack(run: Run, attack: AttackSettings, conf: Conf) -> None:
+    check_attack(run, attack)
+    if attack.judge_generator != NOBODY:
+        _generator(attack.judge_generator, conf)
