@@ -30,7 +30,7 @@ def new(
     arms: Annotated[
         str, typer.Option(help=f"what is compared. {KINDS}. Without: raw, corrected; human with --datasets")
     ] = "",
-    tasks: Annotated[str, typer.Option(help="what is written: folders of src/nlilab/tasks")] = "",
+    tasks: Annotated[str, typer.Option(help="what is written: folders of tasks/")] = "",
     rows: Annotated[int, typer.Option(min=1, help="rows of each arm; the plan grows with them")] = 900,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="trainings of each arm; without: as many as params.yaml has")
