@@ -9,6 +9,12 @@ import yaml
 
 from nlilab.core.files import write_json
 from nlilab.core.schema import THREE_WAY, TWO_WAY
+from nlilab.report.contents import contents
+from nlilab.report.facts import load
+from nlilab.report.markdown import markdown
+from nlilab.report.page import page
+from nlilab.report.tables import Report
+from nlilab.report.terminal import print_report
 from nlilab.verdict.compare import CompareSettings, Suite, compare, under_attack
 from nlilab.verdict.metrics import cells as cells_of
 from nlilab.verdict.metrics import evaluate
@@ -42,6 +48,54 @@ class Outline(HTMLParser):
         self.text += data
         if self.cdata_elem == "script":
             self.scripts[-1] += data
+
+
+class Grid(HTMLParser):
+    """The rows of all tables of a page, each as the texts of its cells; one over several rows stands in the first."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.inside = True
+            self.rows[-1].append("")
+        if tag in ("br", "small") and self.inside:
+            self.rows[-1][-1] += " "
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self.inside = False
+            self.rows[-1][-1] = " ".join(self.rows[-1][-1].split())
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+def report_of(metrics: Path = Path("metrics")) -> Report:
+    """The report of a run's metrics."""
+    return contents(load(metrics))
+
+
+def html_of(metrics: Path = Path("metrics")) -> str:
+    """The page of a run's metrics."""
+    return page(report_of(metrics))
+
+
+def markdown_of(metrics: Path = Path("metrics")) -> str:
+    """The Markdown of a run's metrics."""
+    return markdown(report_of(metrics))
+
+
+def print_of(metrics: Path = Path("metrics")) -> None:
+    """Print a run's report on the terminal."""
+    print_report(report_of(metrics), Path("reports/report.html"))
 
 
 def lay(

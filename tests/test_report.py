@@ -1,30 +1,37 @@
 """The report: sentences, escaping, no network, the same bytes, and runs that lack what others have."""
 
+import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import vl_convert
 import yaml
 
+from nlilab.cli import llm as cli_llm
 from nlilab.core.errors import UserError
 from nlilab.core.files import read_json, write_json
 from nlilab.core.schema import THREE_WAY, TWO_WAY
-from nlilab.report import offline, print_table
+from nlilab.report import offline
+from nlilab.report.attack import pieces
+from nlilab.report.beside import beside
 from nlilab.report.facts import Facts, load
-from nlilab.report.gallery import marked, marked_markdown
-from nlilab.report.hardening import findings
-from nlilab.report.markdown import markdown
-from nlilab.report.measured import Measured
-from nlilab.report.page import page
-from nlilab.report.pairs import between, ordered, pairs_of
+from nlilab.report.limits import limits
+from nlilab.report.markdown import marked as marked_markdown
+from nlilab.report.numbers import points
+from nlilab.report.page import marked
 from nlilab.report.published import documents
-from nlilab.report.published_tables import Shown, shown
+from nlilab.report.records import between, ordered, pairs_of
 from nlilab.report.rows import plot_rows
-from nlilab.report.words import limits, points, sentence
+from nlilab.report.tables import Row, Table, heads, left, row
+from nlilab.report.terminal import print_table
+from nlilab.report.words import against_controls, sentence, won_back
 from nlilab.stages.report import main
-from report_run import HOSTILE, OWN, ROOT, Outline, lay
+from report_run import HOSTILE, OWN, ROOT, Grid, Outline, html_of, lay, markdown_of, print_of
 from report_sets import lay_sets
 
 MODELS = {"raw": 0.5, "corrected": 0.8, "corrected-vs-gradient-mask": 0.79, "corrected-vs-random-mask": 0.79}
@@ -66,7 +73,7 @@ def test_verdicts_are_sentences_about_the_later_model(run: Path) -> None:
         r"hans \(\+\d+\.\d points, 95 % interval \d+\.\d to \d+\.\d\)\.",
         found,
     )
-    assert found in Outline(page(facts)).text
+    assert found in Outline(html_of()).text
 
 
 def test_what_a_pair_fixed_less_what_it_introduced_is_the_difference_printed(run: Path) -> None:
@@ -84,7 +91,7 @@ def test_inconclusive_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     single = load(lay(tmp_path, {"raw": 0.5, "corrected": 0.9}, ["plain"], seeds=1))
     assert ", one seed)." in sentence(single.matchups()[0], 0.95, 1)
-    assert "no verdict is given" in page(single)
+    assert "no verdict is given" in html_of()
 
 
 def test_points_never_print_a_signed_zero() -> None:
@@ -119,10 +126,10 @@ def test_the_same_bytes_twice_and_no_path_of_the_machine(run: Path) -> None:
 
 
 def test_files_that_params_do_not_name_are_left_alone(run: Path) -> None:
-    before = page(load(Path("metrics")))
+    before = html_of()
     for folder in ("arms", "suites", "curate", "correct", "training"):
         Path("metrics", folder, "removed-1.json").write_text("not JSON", encoding="utf-8")
-    assert page(load(Path("metrics"))) == before
+    assert html_of() == before
     assert "not-in-this-run" not in before
 
 
@@ -132,7 +139,7 @@ def test_one_model_no_generators_no_datasets(tmp_path: Path, monkeypatch: pytest
     main(metrics, Path("reports"))
     assert "nothing to compare it with" in Path("reports/report.html").read_text(encoding="utf-8")
     assert "One model only." in Path("reports/report.md").read_text(encoding="utf-8")
-    print_table(metrics, Path("reports"))
+    print_of(metrics)
     assert "only" in capsys.readouterr().out
 
 
@@ -177,7 +184,7 @@ def test_the_page_of_dvc_plots_carries_vega(tmp_path: Path) -> None:
 @pytest.mark.parametrize("columns", ["40", "80", "200"])
 def test_the_table_fits_its_terminal(run: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    print_table(Path("metrics"), Path("reports"))
+    print_of()
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "report: reports/report.html"
     assert all(len(line.rstrip()) <= int(columns) for line in lines)
@@ -190,7 +197,7 @@ def test_the_table_fits_its_terminal(run: Path, capsys: Any, monkeypatch: pytest
 def test_a_sentence_says_what_hardening_wins_back_at_which_cost_and_whether_a_control_does_so_too(
     attacked: Facts,
 ) -> None:
-    found = [finding.text for finding in findings(attacked.attacking, attacked.confidence, len(attacked.run.seeds))]
+    found = [finding.text for finding in (*won_back(attacked), *against_controls(attacked))]
     share = r"\d+ % \(95 % interval \d+ to \d+\) of what"
     cost = r"at [+−±]\d\.\d points of clean accuracy \(−?\d\.\d to −?\d\.\d\)\."
     assert re.fullmatch(
@@ -204,7 +211,7 @@ def test_a_sentence_says_what_hardening_wins_back_at_which_cost_and_whether_a_co
     )
     assert found[2].endswith("better: the control does not explain the whole gain.")
     assert len(found) == 3
-    html = Outline(page(attacked)).text
+    html = Outline(html_of()).text
     assert all(text in html for text in found)
     assert "near chance, so this judge says little" in html
 
@@ -215,20 +222,20 @@ def test_an_attack_that_takes_nothing_leaves_nothing_to_win_back(
     monkeypatch.chdir(tmp_path)
     models = {"raw": 0.7, "raw-vs-gradient-mask": 0.7}
     facts = load(lay(tmp_path, models, ["plain"], victims=models, seeds=1))
-    (found,) = findings(facts.attacking, facts.confidence, 1)
+    (found,) = won_back(facts)
     assert "has nothing to win back from gradient-mask on plain" in found.text
     assert "where the attack took nothing for sure" in found.text
     assert found.text.endswith("One seed: the intervals leave out how trainings vary.")
     assert found.tone == "inconclusive"
-    assert "the attack took nothing for sure" in Outline(page(facts)).text
+    assert "the attack took nothing for sure" in Outline(html_of()).text
 
 
 def test_attacked_suites_stand_apart_and_models_that_were_not_attacked_have_a_dash(attacked: Facts) -> None:
     assert {pair.suite for pair in attacked.pairs} == {"plain", "hans"}
-    assert {pair.suite for pair in attacked.attacking.pairs} == {"plain@gradient-mask", "plain@random-mask"}
+    assert {pair.suite for pair in attacked.attacked_pairs} == {"plain@gradient-mask", "plain@random-mask"}
     assert attacked.family == 12 + 6
-    assert '<tr><th scope="row">raw</th><td>–</td><td>–</td></tr>' in page(attacked)
-    text = markdown(attacked)
+    assert ["raw", "–", "–"] in Grid(html_of()).rows
+    text = markdown_of()
     assert "| raw | – | – |" in text
     assert re.search(r"\| corrected-vs-gradient-mask \| \d\d\.\d \(\d\d\.\d to \d\d\.\d\) \|", text)
     rows = plot_rows(attacked)["attack"]
@@ -238,17 +245,17 @@ def test_attacked_suites_stand_apart_and_models_that_were_not_attacked_have_a_da
 
 
 def test_the_gallery_marks_what_changed_and_hostile_words_stay_words(attacked: Facts) -> None:
-    pair = {"hypothesis": "A [MASK] <b>plays", "changes": [[17, 17, "<i>loudly"], [2, 8, "man"]]}
-    assert marked(pair) == ("A <mark>[MASK]</mark> &lt;b&gt;plays <mark><del>&lt;i&gt;loudly</del></mark>")
-    assert marked_markdown(pair, lambda text: text.strip()) == "A **[MASK]** <b>plays ~~<i>loudly~~"
-    start = {"hypothesis": "man plays", "changes": [[0, 0, "Old"]]}
-    assert marked(start) == "<mark><del>Old</del></mark> man plays"
-    html = page(attacked)
+    pair: dict[str, Any] = {"hypothesis": "A [MASK] <b>plays", "changes": [[17, 17, "<i>loudly"], [2, 8, "man"]]}
+    assert marked(pieces(**pair)) == ("A <mark>[MASK]</mark> &lt;b&gt;plays <mark><del>&lt;i&gt;loudly</del></mark>")
+    assert marked_markdown(pieces(**pair)) == "A **\\[MASK\\]** &lt;b&gt;plays ~~&lt;i&gt;loudly~~"
+    start: dict[str, Any] = {"hypothesis": "man plays", "changes": [[0, 0, "Old"]]}
+    assert marked(pieces(**start)) == "<mark><del>Old</del></mark> man plays"
+    html = html_of()
     assert "A <mark>[MASK]</mark> plays " in html
     assert HOSTILE in Outline(html).text
     assert "<mark><del>loudly&lt;/td&gt;" in html
-    assert re.search(r"<bdi>entailment</bdi> 95\.3&nbsp;%</td><td class=\"name\"><bdi>neutral</bdi> 70\.0&nbsp;%", html)
-    text = markdown(attacked)
+    assert any("entailment 95.3 %" in row and "neutral 70.0 %" in row for row in Grid(html).rows)
+    text = markdown_of()
     assert text.count("A **\\[MASK\\]** plays") == 5
     assert max(map(len, text.splitlines())) < 20_000
 
@@ -261,30 +268,26 @@ def test_figures_on_rows_that_a_model_was_hardened_on_are_labelled(
     victims = {"corrected": 0.4, "corrected-vs-gradient-mask": 0.8}
     metrics = lay(tmp_path, models, ["plain", "hans"], victims=victims, protocol="as_published")
     facts = load(metrics)
-    html = page(facts)
-    label = ' <small class="tainted">contaminated</small>'
-    accuracy = next(
-        line for line in html.splitlines() if line.startswith('<tr><th scope="row">corrected-vs-gradient-mask</th><td>')
-    )
-    plain, hans = accuracy.split("</td>")[:2]
-    assert label in plain and label not in hans
+    html = html_of()
+    _, plain, hans = next(row for row in Grid(html).rows if row[0] == "corrected-vs-gradient-mask" and len(row) == 3)
+    assert plain.endswith(" contaminated") and "contaminated" not in hans
     assert "corrected-vs-gradient-mask †" in html and ">† contaminated<" in html  # the plots
-    (found,) = findings(facts.attacking, facts.confidence, 3)
+    (found,) = won_back(facts)
     assert found.text.startswith("corrected-vs-gradient-mask (contaminated) wins back")
     assert found.tone == "inconclusive"
     assert "corrected-vs-gradient-mask against raw: inconclusive on plain" not in html
     assert re.search(r"inconclusive on plain \(\+\d\d\.\d, contaminated\)", html)
     assert "say nothing of new rows and get no verdict" in html
-    assert re.search(r"\d\d\.\d \(\d\d\.\d to \d\d\.\d\), contaminated \|", markdown(facts))
+    assert re.search(r"\d\d\.\d \(\d\d\.\d to \d\d\.\d\), contaminated \|", markdown_of())
     kinds = {row["model"] for row in plot_rows(facts)["attack"]}
     assert kinds == {"corrected", "corrected-vs-gradient-mask (contaminated)"}
-    print_table(metrics, Path("reports"))
+    print_of(metrics)
     text = " ".join(capsys.readouterr().out.split())
     assert "contaminated (trained on perturbed rows of the suite): corrected-vs-gradient-mask on plain report:" in text
 
 
 def test_published_figures_stand_beside_ours_with_their_defects(attacked: Facts) -> None:
-    text = " ".join(Outline(page(attacked)).text.split())
+    text = " ".join(Outline(html_of()).text.split())
     ours = "corrected-vs-gradient-mask plain"
     assert f"figure published section {ours}".replace(" ", "") in text.replace(" ", "")
     for figure in ("89.89", "53.35", "2.2764", "94.11 contaminated", "not reported", "63.3 / 3.4 / 33.3", "68.161"):
@@ -299,7 +302,7 @@ def test_slices_are_counted_from_the_base_to_the_hardened_model_whatever_their_o
     ours, theirs = one.slices["negation"].changes, other.slices["negation"].changes
     assert ours and theirs
     assert (ours.fixed, ours.introduced, ours.remaining) == (theirs.introduced, theirs.fixed, theirs.remaining)
-    text = Outline(page(attacked)).text
+    text = Outline(html_of()).text
     assert f"{ours.fixed} of {ours.wrong_before} ({100 * ours.fixed / ours.wrong_before:.1f}" in text
 
 
@@ -309,7 +312,7 @@ def test_no_attack_no_section(run: Path, capsys: Any) -> None:
     assert "attack" not in Outline(html.split("</style>")[1].split('id="provenance"')[0]).text
     assert "ttack" not in Path("reports/report.md").read_text(encoding="utf-8")
     assert read_json(Path("reports/plots/attack.json")) == []
-    print_table(Path("metrics"), Path("reports"))
+    print_of()
     assert "wins back" not in capsys.readouterr().out
 
 
@@ -322,7 +325,7 @@ def test_another_runs_attacks_are_refused(attacked: Facts) -> None:
 
 
 def test_the_table_has_a_line_for_each_hardened_model(attacked: Facts, capsys: Any) -> None:
-    print_table(Path("metrics"), Path("reports"))
+    print_of()
     text = " ".join(capsys.readouterr().out.split())
     assert re.search(r"corrected-vs-random-mask wins back \d+ % \(95 % interval", text)
     assert "->" in text
@@ -345,16 +348,16 @@ def test_models_are_absent_where_they_do_not_read_the_task(several: Path) -> Non
     facts = load(Path("metrics"))
     assert facts.tasks == {"rte": ["rte-test", "rte-held-out"], "record": ["record-test"], "cwe": ["cwe-test"]}
     assert facts.readers("rte-held-out") == ["rte-og", "rte-syn", "all-syn"]
-    html = page(facts)
-    one = next(line for line in html.splitlines() if line.startswith('<tr><th scope="row">rte-og</th>'))
-    assert re.findall(r"<td[^>]*>(?:<b>)?(–|\d\d)", one)[2:] == ["–", "–"]
-    most = next(line for line in html.splitlines() if "most frequent label</th>" in line)
-    assert re.findall(r">([\d.]+|–)</td>", most) == ["50.0", "50.0", "–", "50.0"]
+    html = html_of()
+    rows = Grid(html).rows
+    one = next(row for row in rows if row[0] == "rte-og" and len(row) == 5)
+    assert one[3:] == ["–", "–"] and "–" not in one[1:3]
+    assert ["most frequent label", "50.0", "50.0", "–", "50.0"] in rows
     assert '<th scope="colgroup" colspan="2" class="mid">rte</th>' in html
     assert {(row["suite"], row["model"]) for row in plot_rows(facts)["accuracy"]} == {
         (suite, model) for suite in facts.run.suites for model in facts.readers(suite)
     }
-    text = markdown(facts)
+    text = markdown_of()
     assert "| model | rte-test (rte) | rte-held-out (rte) | record-test (record) | cwe-test (cwe) |" in text
     assert re.search(r"\| cwe-untuned \| – \| – \| – \| \d\d\.\d \(", text)
 
@@ -370,7 +373,7 @@ def test_sentences_are_over_the_suites_that_both_read(several: Path, capsys: Any
         ("all-syn", "cwe-untuned"): ["cwe-test"],
     }
     assert list(facts.matchups_by_task()) == [("rte",), ("record",), ("cwe",)]
-    print_table(Path("metrics"), Path("reports"))
+    print_of()
     lines = capsys.readouterr().out.splitlines()
     assert any(re.fullmatch(r"rte-og( +\d\d\.\d \([\d.-]+\)){2} +-", line) for line in lines), lines[:12]
 
@@ -397,13 +400,13 @@ def test_what_suites_measure_besides_and_who_wrote_the_data(several: Path) -> No
         scored["classes"]["vulnerable"] |= {"precision": 0.0, "recall": 0.0, "f1": 0.0, "predicted": 0}
     write_json(Path("metrics/scores.json"), scores)
     facts = load(Path("metrics"))
-    html, text = page(facts), markdown(facts)
+    html, text = html_of(), markdown_of()
     assert "| record-test (record) | record-syn |" in text
     assert "62.0 (61.0 to 63.0)" in text
     assert "- Rouge-L: longest common sequence" in text
     assert "gender" not in text  # no suite measures parity
-    assert "| cwe-test (cwe) | cwe-untuned | – | 0.0 | 0.0 |" in text
-    assert '<td class="name">cwe-untuned</td><td>300</td><td>0</td><td><b>–</b></td>' in html
+    assert "| cwe-test (cwe) | cwe-untuned | 300 | 0 | – | 0.0 | 0.0 |" in text
+    assert any(row[-6:] == ["cwe-untuned", "300", "0", "–", "0.0", "0.0"] for row in Grid(html).rows)
     assert any(limit.startswith("rte/grammar, record/grammar and cwe/grammar: written by") for limit in limits(facts))
 
 
@@ -413,7 +416,7 @@ def test_the_positive_label_of_two_stands_first() -> None:
         assert list(found) == [*labels, "dropped", "unjudged"]
 
 
-def _beside(*models: str) -> dict[str, Shown]:
+def _beside(*models: str) -> dict[str, Table]:
     """The published tables that a run of these models shows, by number; each model has 50 % on its tasks' suites."""
     tasks = ("axg", "boolq", "cb", "copa", "cwe", "record", "rte", "wic", "wsc")
     own = {task: [name for name in models if name.startswith((task, "all-"))] for task in tasks}
@@ -421,15 +424,33 @@ def _beside(*models: str) -> dict[str, Shown]:
     label = {"precision": 0.7, "recall": 0.3, "predicted": 9}
     scored = {"rouge_l": 0.8, "classes": {"safe": label | {"precision": 0.1}, "vulnerable": label}}
     seeds = {"1": scored, "2": scored}
-    measured = Measured(
-        tasks={f"{task}-test": task for task in tasks if own[task]},
+    facts: Any = SimpleNamespace(
+        task_of={f"{task}-test": task for task in tasks if own[task]},
         accuracy={f"{task}-test": dict.fromkeys(names, value) for task, names in own.items()},
         scores={f"{task}-test": {"models": dict.fromkeys(names, seeds)} for task, names in own.items()},
         contaminated=[],
         base="package:tiny",
     )
-    found = shown(measured, documents(ROOT / "conf").values())
-    return {one.table.number or document.document[:10]: one for document, tables in found for one in tables}
+    found = {
+        table.number or document.document[:10]: beside(facts, table)
+        for document in documents(ROOT / "conf").values()
+        for table in document.tables
+    }
+    return {number: both[0] for number, both in found.items() if both}
+
+
+def _groups(table: Table) -> list[list[Row]]:
+    """The rows of each kind of published model."""
+    groups: list[list[Row]] = []
+    for one in table.rows:
+        if one.rule:
+            groups.append([])
+        groups[-1].append(one)
+    return groups
+
+
+def _names(rows: list[Row]) -> list[str]:
+    return [row.cells[0].text for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -456,29 +477,28 @@ def test_a_published_table_is_shown_where_a_cell_of_it_is_ours(models: list[str]
 
 def test_ours_stand_under_the_published_models_of_their_kind() -> None:
     table = _beside("rte-syn", "record-syn", "all-raw", "rte-raw", "cwe-syn", "axg-zero-shot", "axg-few-shot")
-    og, syn, *_ = table["3"].groups
-    assert [line.name for line in syn] == [
+    og, syn, *_ = _groups(table["3"])
+    assert _names(syn) == [
         *("Cerebras Syn", "Pythia Syn", "T5 Syn", "Flan Syn", "RoBERTa Syn"),
         "ours: [task]-syn",
     ]
     assert not any(line.ours for line in og)
-    heads = [" ".join(head).strip() for head in table["3"].heads]
-    cells = dict(zip(heads, syn[-1].cells, strict=True))
-    assert cells["wic"] is None
-    assert (cells["rte"].value, cells["rte"].low) == (0.5, 0.4)
-    assert cells["record Rouge-L"].value == 0.8
+    cells = dict(zip((column.name for column in table["3"].columns), map(str, syn[-1].cells), strict=True))
+    assert cells["wic"] == "–"
+    assert cells["rte"] == "50.0 (40.0 to 60.0)"
+    assert cells["record Rouge-L"] == "80.0 (80.0 to 80.0)"
     assert table["3"].caption.endswith(
         "Ours: package:tiny, judged on rte-test, record-test. [task] is the column's task."
     )
-    assert [line.name for line in table["5"].groups[0]] == ["T5-3B w/o SC", "ours: all-raw", "ours: rte-raw"]
-    mean = table["6"].groups[1][-1].cells[0]
-    assert (mean.value, mean.note) == (pytest.approx(0.65), "over 2 of 8 tasks")
-    tuned = table["Case Study"].groups[1][-1]
-    assert [cell and cell.value for cell in tuned.cells] == [0.5, 0.7, 0.3]
-    assert [line.name for line in table["12"].groups[1]] == ["ZeroGEN", "ours: axg-zero-shot"]
-    assert table["12"].groups[-1][0].note == "few-shot (as Self-Instruct)"
+    assert _names(_groups(table["5"])[0]) == ["T5-3B w/o SC", "ours: all-raw", "ours: rte-raw"]
+    mean = _groups(table["6"])[1][-1].cells[1]
+    assert (mean.number, mean.note) == (pytest.approx(0.65), "over 2 of 8 tasks")
+    tuned = _groups(table["Case Study"])[1][-1]
+    assert [cell.text for cell in tuned.cells[1:]] == ["50.0", "70.0", "30.0"]
+    assert _names(_groups(table["12"])[1]) == ["ZeroGEN", "ours: axg-zero-shot"]
+    assert _groups(table["12"])[-1][0].cells[0].note == "few-shot (as Self-Instruct)"
     every = ("axg", "boolq", "cb", "copa", "record", "rte", "wic", "wsc")
-    assert _beside(*(f"{task}-og" for task in every))["6"].groups[0][-1].cells[0].note == ""
+    assert _groups(_beside(*(f"{task}-og" for task in every))["6"])[0][-1].cells[1].note == ""
 
 
 def test_published_numbers_are_those_of_the_documents() -> None:
@@ -559,10 +579,89 @@ def test_published_tables_stand_in_the_page_the_markdown_and_on_the_terminal(
     assert "gains of 1 to 3 points lie inside it" in text
     for columns in (40, 100):
         monkeypatch.setenv("COLUMNS", str(columns))
-        print_table(Path("metrics"), Path("reports"))
+        print_of()
         printed = capsys.readouterr().out
         assert max(len(line.rstrip()) for line in printed.splitlines()) <= columns
         assert "77.12" not in printed  # a column without ours
         assert re.search(r"Cerebras Og +81\.12", printed)
         known = len(published["targen"]["defects"])
         assert f"{known} known defects of these published figures: see the report" in " ".join(printed.split())
+
+
+LONG = "a-model-whose-name-says-everything-that-was-done-to-it-twice"
+
+
+@pytest.fixture
+def long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
+    """A run with a model whose name has 60 letters."""
+    monkeypatch.chdir(tmp_path)
+    assert len(LONG) == 60
+    return load(lay(tmp_path, {"raw": 0.5, LONG: 0.7}, ["plain", "hans"], victims={"raw": 0.3, LONG: 0.5}))
+
+
+def test_names_of_models_stand_whole_in_plots(long: Facts) -> None:
+    svgs = re.findall(r"<svg.*?</svg>", html_of(), re.DOTALL)
+    named = [svg for svg in svgs if LONG in svg]
+    assert len(named) == 2 + 2 + 2 + 3 + 2  # accuracy, differences, what changes, heuristics, attacks
+    assert "…" not in "".join(svgs)
+
+
+def test_the_picture_of_the_results_stands_by_itself(long: Facts) -> None:
+    main(Path("metrics"), Path("reports"))
+    svg = Path("reports/results.svg").read_text(encoding="utf-8")
+    texts = ["".join(part.itertext()) for part in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count(LONG) == 2
+    assert {"plain", "hans", "raw"} <= {*texts}
+    for suite in long.run.suites:
+        assert f"{100 * long.accuracy[suite][LONG]['mean']:.1f}" in texts
+    assert "…" not in svg and "var(" not in svg and "currentColor" not in svg
+    assert 'fill="#ffffff"' in svg or "background-color: #ffffff" in svg
+    assert not re.search(r"@import|url\((?!#)|<image|href=", svg)
+
+
+def test_names_stand_whole_in_the_plots_of_dvc(long: Facts) -> None:
+    lay_sets(Path(), {"curated/nli/grammar": [300], "suites/plain": [300]}, difficult=("curated/nli/grammar",))
+    rows = plot_rows(load(Path("metrics")))
+    drawn = 0
+    for entry in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]:
+        ((name, plot),) = entry.items()
+        ((_, y),) = plot["y"].items()
+        text = (ROOT / ".dvc" / "plots" / f"{plot['template']}.json").read_text(encoding="utf-8")
+        held = [{**row, "rev": "workspace"} for row in rows[name]]
+        text = text.replace('"<DVC_METRIC_DATA>"', json.dumps(held))
+        for anchor, value in (("X", plot["x"]), ("Y", y)):
+            text = text.replace(f"<DVC_METRIC_{anchor}>", value)
+        svg = vl_convert.vegalite_to_svg(re.sub(r"<DVC_METRIC_[A-Z_]+>", "", text))
+        assert "…" not in svg, name
+        drawn += LONG in svg
+    assert drawn >= 4  # accuracy, differences, attack, loss
+
+
+@pytest.mark.parametrize("width", [24, 40, 80])
+def test_a_table_on_a_terminal_loses_nothing(capsys: Any, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = ["calls", "held", "buy", "tokens in", "out", "dollars", "at most"]
+    figures = ["18,400", "0", "18,400", "12,345,678", "9,876,543", "123.4567", "456.7890"]
+    lines = [
+        row("generate", "openai-small", *figures),
+        row("correct", "grammar", "1", "1", "0", "2", "3", "no price", None),
+    ]
+    print_table(Table([*left("stage", "generator"), *heads(*names)], lines, keys=2))
+    printed = capsys.readouterr().out
+    assert max(len(line.rstrip()) for line in printed.splitlines()) <= width
+    assert "…" not in printed
+    for text in (*figures, *["at", "most", "no", "price"]):
+        assert text in printed
+    assert "openai-small" in printed or width < 40
+
+
+def test_the_doctor_says_that_no_store_was_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_llm, "_generators", lambda: [])
+    monkeypatch.setattr(cli_llm, "section", lambda name, model: model())
+    monkeypatch.setattr(cli_llm, "default_path", lambda: tmp_path / "store.sqlite")
+    monkeypatch.setattr(cli_llm, "_check_store", lambda: None)
+    assert ("no damaged store was set aside", "") in list(cli_llm._examine())
+    aside = tmp_path / "store.sqlite.damaged-1"
+    aside.touch()
+    (problem,) = [problem for what, problem in cli_llm._examine() if what == "damaged stores set aside"]
+    assert problem == f"{aside}: `sqlite3 {aside} .recover` may save answers"

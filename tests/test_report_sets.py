@@ -8,19 +8,16 @@ import pytest
 import yaml
 
 from nlilab.core.files import read_json, write_json
-from nlilab.report import print_table
-from nlilab.report.cost import costs
 from nlilab.report.facts import load
-from nlilab.report.figures import decimals, dollars, figure
-from nlilab.report.judgement import judged_by_people
-from nlilab.report.markdown import markdown
-from nlilab.report.page import page
+from nlilab.report.limits import limits
+from nlilab.report.making import bill
+from nlilab.report.numbers import decimals, dollars
 from nlilab.report.rows import plot_rows
-from nlilab.report.sets.dataset import Size, shared
-from nlilab.report.sets.side import side_by_side
-from nlilab.report.words import limits
+from nlilab.report.sets import Size, shared, side_by_side
+from nlilab.report.tables import estimate
+from nlilab.report.words import judged_by_people
 from nlilab.stages.report import main
-from report_run import HOSTILE, OWN, Outline, lay
+from report_run import HOSTILE, OWN, Grid, Outline, html_of, lay, markdown_of, print_of
 from report_sets import lay_cost, lay_grades, lay_sets
 
 MADE, HUMAN = "curated/nli/grammar", "suites/plain"
@@ -39,21 +36,21 @@ def test_sets_stand_side_by_side_at_the_largest_size_that_all_have(run: Path) ->
     facts = load(Path("metrics"))
     tables = {table.title: table for table in side_by_side(facts.sets, [])}
     alone = tables["The label from one sentence"]
-    assert alone.groups == [("300 rows", 3), ("all rows", 3)]
-    assert [str(cell) for cell in alone.lines[0].figures[:2]] == ["34.0", "43.3 (41.3 to 45.3)"]
-    assert "at 300 rows, the largest number that all of them have" in alone.said
-    assert "at 3\u202f000 words" in tables["Words of the premises"].said
-    assert [line.name for line in tables["Difficulty for a small model"].lines] == [MADE]
-    assert "| curated/nli/grammar | 1 357 | 43.3 (41.3 to 45.3) | 0.420 (" in markdown(facts)
+    assert [column.group for column in alone.columns[1:]] == ["300 rows"] * 3 + ["all rows"] * 3
+    assert [str(cell) for cell in alone.rows[0].cells[1:3]] == ["34.0", "43.3 (41.3 to 45.3)"]
+    assert "at 300 rows, the largest number that all of them have" in alone.caption
+    assert "at 3\u202f000 words" in tables["Words of the premises"].caption
+    assert [row.cells[0].text for row in tables["Difficulty for a small model"].rows] == [MADE]
+    assert "| curated/nli/grammar | 1 357 | 43.3 (41.3 to 45.3) | 0.420 (" in markdown_of()
 
 
 def test_sets_that_share_no_size_are_said_not_to_compare(run: Path) -> None:
     lay_sets(run, {MADE: [1000], HUMAN: [100]})
     facts = load(Path("metrics"))
     alone = side_by_side(facts.sets, [])[0]
-    assert alone.groups == [("all rows", 3)]
-    assert "No two sets share a number of rows" in alone.said
-    assert "at all rows (no two sets share a size)" in markdown(facts)
+    assert [column.group for column in alone.columns[1:]] == ["all rows"] * 3
+    assert "No two sets share a number of rows" in alone.caption
+    assert "at all rows (no two sets share a size)" in markdown_of()
 
 
 def test_what_only_some_sets_share_is_compared_among_them() -> None:
@@ -64,7 +61,7 @@ def test_what_only_some_sets_share_is_compared_among_them() -> None:
 
 
 def test_a_card_says_what_matters(run: Path) -> None:
-    text = " ".join(Outline(page(load(Path("metrics")))).text.split())
+    text = " ".join(Outline(html_of()).text.split())
     for said in (
         "the hypothesis alone tells a linear model 58.0 (56.0 to 60.0) % of the labels; always giving",
         "Rows that stand, or nearly stand, in a suite, counted for each: 4. Near one in meaning: 6; see the pairs.",
@@ -96,31 +93,29 @@ def test_hostile_text_of_data_sets_stays_text(run: Path) -> None:
 def test_an_accepted_row_costs_all_that_was_paid_divided_by_the_rows_that_curation_accepted(run: Path) -> None:
     lay_cost(run, "nli/grammar", "Paris", generate_usd=0.61, rejected_usd=0.1, judge_usd=1.09)
     facts = load(Path("metrics"))
-    (one,) = costs(facts.corrections, facts.curation)
-    assert one.row == pytest.approx((0.61 + 0.1 + 1.09) / 90)  # rows_out of the fixture
-    assert "<td>$1.80</td><td><b>$0.02</b></td>" in page(facts)
+    card = facts.corrections["nli/grammar"]
+    assert bill("nli/grammar", card, 90)["row"] == pytest.approx((0.61 + 0.1 + 1.09) / 90)  # rows_out of the fixture
+    assert any(row[-2:] == ["$1.80", "$0.02"] for row in Grid(html_of()).rows)
     lay_cost(run, "nli/grammar", "Paris")
-    assert "<td>free</td><td><b>free</b></td>" in page(load(Path("metrics")))
-    (nothing,) = costs(facts.corrections, {"nli/grammar": {"rows_out": 0}})
-    assert nothing.row is None
+    assert any(row[-2:] == ["free", "free"] for row in Grid(html_of()).rows)
+    assert bill("nli/grammar", card, 0)["row"] is None
     lay_cost(run, "nli/grammar", "Paris", judge_usd=None)
-    assert "<td>not known</td><td><b>not known</b></td>" in page(load(Path("metrics")))
+    assert any(row[-2:] == ["not known", "not known"] for row in Grid(html_of()).rows)
 
 
 def test_figures_as_text() -> None:
     assert [dollars(value) for value in (0, 0.000_123_4, 0.5, 1234.5)] == ["free", "$0.000123", "$0.5", "$1,234.50"]
     assert [decimals(value) for value in (-0.001, -0.3, None)] == ["0.00", "−0.30", "–"]
-    assert str(figure({"value": None, "low": None, "high": None})) == "–"
+    assert str(estimate({"value": None, "low": None, "high": None})) == "–"
 
 
 def test_what_people_say_or_that_nobody_was_asked(run: Path) -> None:
     assert "`nlilab grade`" in judged_by_people(load(Path("metrics")).agreement)[0]
     lay_grades(run)
-    facts = load(Path("metrics"))
-    text = Outline(page(facts)).text
+    text = Outline(html_of()).text
     assert "Of 40 sampled rows, graded by ann (40) and bob (40)." in text
     assert "ann and bob give the same grade to 61.0 % of the 40 rows" in text
-    assert "Cohen's kappa 0.61 (0.51 to 0.71)" in markdown(facts)
+    assert "Cohen's kappa 0.61 (0.51 to 0.71)" in markdown_of()
 
 
 def test_published_figures_of_data_sets_stand_beside_ours_with_their_definition(run: Path) -> None:
@@ -145,14 +140,14 @@ def test_published_figures_of_data_sets_stand_beside_ours_with_their_definition(
     lay_grades(run)
     facts = load(Path("metrics"))
     tables = {table.title: table for table in side_by_side(facts.sets, facts.documents.values())}
-    snli = tables["The label from one sentence"].lines[-1]
-    assert (snli.name, snli.note, [str(cell) for cell in snli.figures]) == (
+    snli, *figures = tables["The label from one sentence"].rows[-1].cells
+    assert (snli.text, snli.note, list(map(str, figures))) == (
         *("SNLI", "published: P, section 2: fastText"),
         ["–", "–", "–", "–", "67.0", "–"],
     )
     vocabulary = next(table for title, table in tables.items() if title.startswith("Vocabulary"))
-    assert [str(line.figures[0]) for line in vocabulary.lines] == ["1\u202f624", "1\u202f624", "6\u202f400"]
-    assert "team 1: kappa 0.71" in Outline(page(facts)).text
+    assert [str(row.cells[1]) for row in vocabulary.rows] == ["1\u202f624", "1\u202f624", "6\u202f400"]
+    assert "team 1: kappa 0.71" in Outline(html_of()).text
 
 
 def test_rows_of_plots_hold_every_set_and_shares_add_up_to_one(run: Path) -> None:
@@ -174,7 +169,7 @@ def test_rows_of_plots_hold_every_set_and_shares_add_up_to_one(run: Path) -> Non
 @pytest.mark.parametrize("columns", ["40", "100"])
 def test_sets_fit_a_terminal(run: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    print_table(Path("metrics"), Path("reports"))
+    print_of()
     printed = capsys.readouterr().out
     assert max(len(line.rstrip()) for line in printed.splitlines()) <= int(columns)
     assert "43.3 (41.3-45.3)" in printed
@@ -185,7 +180,7 @@ def test_a_run_without_analyses_has_no_cards(run: Path) -> None:
     shutil.rmtree("metrics/analysis")
     shutil.rmtree("metrics/difficulty")
     Path("metrics/gates.json").unlink()
-    html = page(load(Path("metrics")))
+    html = html_of()
     assert 'id="sets"' not in html
     assert "nlilab grade" in html
 
@@ -200,7 +195,7 @@ def test_a_set_with_little_in_it_has_a_card_all_the_same(run: Path) -> None:
         card["lexical"][field]["budgets"] = {}
     write_json(path, card)
     facts = load(Path("metrics"))
-    assert "None found." in page(facts)
+    assert "None found." in html_of()
     assert "No two sets share a number of words" in next(
-        table.said for table in side_by_side(facts.sets, []) if table.title == "Words of the premises"
+        table.caption for table in side_by_side(facts.sets, []) if table.title == "Words of the premises"
     )

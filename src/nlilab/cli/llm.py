@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from nlilab.cli.rehearse import Tally, ready, rehearse
 from nlilab.core.errors import UserError
@@ -26,6 +24,8 @@ from nlilab.llm.recording import Recording, recording_path, write_recording
 from nlilab.llm.request import Request
 from nlilab.llm.store import Store, default_path
 from nlilab.llm.writer import GeneratorEntry, LlmSettings, open_client, open_generator, tariff_of
+from nlilab.report.tables import Row, Table, heads, left, row
+from nlilab.report.terminal import print_line, print_table
 from nlilab.writing.correct import SELF
 
 GIGABYTE = 1_000_000_000
@@ -43,26 +43,23 @@ def cost() -> None:
     settings = section("llm", LlmSettings)
     with progress("cost", "requests") as report:
         found = rehearse(store, report=report)
-    table = _table("stage", "generator", "calls", "held", "buy", "in", "out", "dollars", "at most")
+    rows = []
     for (step, generator), tally in found.tallies.items():
         missing = len(tally.missing)
         money = ("no price", "") if tally.dollars is None else (f"{tally.dollars:.4f}", f"{tally.at_most:.4f}")
         numbers = (tally.calls, tally.held, missing, tally.input_tokens, tally.output_tokens)
-        table.add_row(step, generator, *(f"{number:,}" for number in numbers), *money)
+        rows.append(row(step, generator, *(f"{number:,}" for number in numbers), *money))
     tallies = list(found.tallies.values())
-    console = Console(highlight=False)
-    console.print(table)
+    _print(["stage", "generator"], ["calls", "held", "buy", "in", "out", "dollars", "at most"], rows)
     expected, most = (sum(map(part, tallies)) for part in (lambda t: t.dollars or 0.0, lambda t: t.at_most))
-    console.print(
+    print_line(
         f"expected {expected:.4f} dollars, at most {most:.4f} if each is asked once ({settings.transport} prices); "
         "tokens (in, out) are estimated from text lengths and from the answers held so far"
     )
     if any(tally.dollars is None for tally in tallies):
-        console.print("a generator has no price: see `nlilab doctor`")
+        print_line("a generator has no price: see `nlilab doctor`")
     cap = settings.budget_usd
-    console.print(
-        f"llm.budget_usd: {'none; set one to stop a run at a sum' if cap is None else f'{cap:g} dollars a run'}"
-    )
+    print_line(f"llm.budget_usd: {'none; set one to stop a run at a sum' if cap is None else f'{cap:g} dollars a run'}")
 
 
 @app.command()
@@ -94,20 +91,18 @@ def ledger(
     )
     bought = {tuple(r[: len(names)]): r[len(names) :] for r in _query(store, paid)}
     held = {tuple(r[: len(names)]): r[len(names)] for r in _query(store, hits)}
-    table = _table(*names, "answers", "failed", "cut", "hits", "in", "out", "dollars", "assumed")
+    rows = []
     for key in sorted({*bought, *held}):
         answers, failed, unusable, taken, given, dollars, assumed = bought.get(key, (0,) * 7)
         numbers = (answers, failed, unusable, held.get(key, 0), taken, given)
-        table.add_row(*key, *(f"{number:,}" for number in numbers), f"{dollars:.4f}", f"{assumed:.4f}")
-    console = Console(highlight=False)
-    console.print(table)
+        rows.append(row(*key, *(f"{number:,}" for number in numbers), f"{dollars:.4f}", f"{assumed:.4f}"))
+    _print(names, ["answers", "failed", "cut", "hits", "in", "out", "dollars", "assumed"], rows)
     for line in _per_row(store):
-        console.print(line)
-    console.print(
-        "cut: or refused, or empty; in, out: tokens; assumed: the most that broken calls can have cost, in dollars; "
-        f"store: {store.path}",
-        soft_wrap=True,
+        print_line(line)
+    print_line(
+        "cut: or refused, or empty; in, out: tokens; assumed: the most that broken calls can have cost, in dollars"
     )
+    print(f"store: {store.path}")
 
 
 @app.command()
@@ -138,12 +133,9 @@ def record() -> None:
 @app.command()
 def doctor() -> None:
     """Check keys, endpoints, models, prices, recordings, store and disk; says what to do about each."""
-    console = Console(highlight=False)
     wrong = 0
     for what, problem in _examine():
-        console.print(
-            f"{'fix ' if problem else 'ok  '} {what}{f': {problem}' if problem else ''}", soft_wrap=True, markup=False
-        )
+        print(f"{'fix ' if problem else 'ok  '} {what}{f': {problem}' if problem else ''}")
         wrong += bool(problem)
     if wrong:
         raise UserError(f"{wrong} of these need attention")
@@ -166,7 +158,10 @@ def _examine() -> Iterator[tuple[str, str]]:
     path = default_path()
     yield f"store {path}", _said(_check_store)
     aside = sorted(path.parent.glob(f"{path.name}.damaged-*"))
-    yield "damaged stores set aside", f"{aside[0]}: `sqlite3 {aside[0]} .recover` may save answers" if aside else ""
+    if aside:
+        yield "damaged stores set aside", f"{aside[0]}: `sqlite3 {aside[0]} .recover` may save answers"
+    else:
+        yield "no damaged store was set aside", ""
     free = shutil.disk_usage(path.parent).free / GIGABYTE
     yield f"disk: {free:.1f} GB free for {path.parent}", "NLILAB_CACHE moves it" if free < LEAST_FREE else ""
     cap = settings.budget_usd
@@ -367,9 +362,5 @@ def _query(store: Store, query: str) -> list[tuple[Any, ...]]:
     return store.use(lambda connection: connection.execute(query).fetchall())
 
 
-def _table(*names: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        words = name in ("stage", "generator", "day", "run")
-        table.add_column(name, justify="left" if words else "right", no_wrap=True)
-    return table
+def _print(names: Sequence[str], figures: Sequence[str], rows: Sequence[Row]) -> None:
+    print_table(Table([*left(*names), *heads(*figures)], rows, keys=len(names)))

@@ -97,9 +97,11 @@ def prune() -> None:
 @app.command()
 def table() -> None:
     """Print the comparison of the last run, and where its report lies."""
-    from nlilab.report import print_table
+    from nlilab.report.contents import contents
+    from nlilab.report.facts import load
+    from nlilab.report.terminal import print_report
 
-    print_table(Path("metrics"), Path("reports"))
+    print_report(contents(load(Path("metrics"))), Path("reports/report.html"))
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""What the report says: the small metrics files of this run, read once."""
+"""What the report says, read once: the small metrics files of this run, typed where figures are compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,22 +8,31 @@ from typing import Any
 from nlilab.attack.recipes import AttackSettings
 from nlilab.core.errors import UserError
 from nlilab.core.files import read_json
-from nlilab.core.params import PARAMS, Run, read_yaml, run_settings, section
-from nlilab.report.attacks import Attacking, attacking, places
-from nlilab.report.measured import Measured
-from nlilab.report.pairs import Pair, matchups_of, mean_of, ordered, pairs_of, rank
+from nlilab.core.params import CONF, PARAMS, Run, read_yaml, run_settings, section
 from nlilab.report.published import Document, documents
-from nlilab.report.sets.dataset import DataSet, read_agreement, read_sets
+from nlilab.report.records import Attack, Pair, Stand, matchups_of, mean_of, ordered, pairs_of, rank
+from nlilab.report.sets import DataSet, read_set
 
 # What cannot change a result, and so is no provenance.
 NO_PROVENANCE = {"llm"}
+NOBODY = {"rows": 0, "samples": {}, "graders": {}, "pairs": [], "generators": {}}  # what people said, before any did
+
+
+@dataclass(frozen=True)
+class Hardened:
+    """A model that was hardened: from which arm, against which recipe."""
+
+    model: str
+    base: str
+    recipe: str
 
 
 @dataclass(frozen=True)
 class Facts:
     """Everything that the report shows, by the names that params.yaml gives.
 
-    The suites of `run` stand task by task. A model is missing wherever a suite's task is none that it reads.
+    The suites of `run` stand task by task. A model is missing wherever a suite's task is none that it reads. Where
+    params.yaml attacks nothing, `attacks` is empty, and so is what follows from it.
     """
 
     run: Run
@@ -40,7 +49,17 @@ class Facts:
     curation: Mapping[str, Any]
     arms: Mapping[str, Any]
     training: Mapping[str, Mapping[int, Any]]
-    attacking: Attacking
+    attack: AttackSettings
+    recipes: Mapping[str, Mapping[str, Any]]  # as conf/recipes.yaml has them
+    hardened: Mapping[str, Hardened]
+    made: Mapping[str, Mapping[str, Any]]  # adversarial training rows, by hardened model
+    contaminated: frozenset[tuple[str, str]]  # (model, suite), clean or attacked
+    attacks: list[Attack]
+    attacked_pairs: list[Pair]
+    outcomes: Mapping[str, Any]
+    gallery: list[Mapping[str, Any]]
+    attack_speeds: Mapping[str, Mapping[str, float]]  # rows per second: recipe -> model
+    read_speeds: Mapping[str, float]
     documents: Mapping[str, Document]
     sets: Mapping[str, DataSet]
     agreement: Mapping[str, Any]
@@ -54,6 +73,16 @@ class Facts:
     def tasks(self) -> dict[str, list[str]]:
         """The suites by the task that they are of."""
         return by_task(self.run.suites, self.suites)
+
+    @property
+    def candidates(self) -> list[str]:
+        """The suites in which one of several candidates is picked."""
+        return [suite for suite in self.run.suites if self.suites[suite]["metric"] == "pick-one"]
+
+    @property
+    def base(self) -> str:
+        """What every model starts from."""
+        return str(self.params.get("train", {}).get("model", "the model of params.yaml"))
 
     def readers(self, suite: str) -> list[str]:
         """The models that read a suite."""
@@ -77,12 +106,7 @@ class Facts:
 
     def judged(self, suite: str) -> int:
         """How many answers accuracy counts: rows, or questions where one of several candidates is picked."""
-        card = self.suites[suite]
-        return int(card["groups"] if card["metric"] == "pick-one" else card["rows"])
-
-    def measured(self) -> Measured:
-        """What published tables can be set beside."""
-        return Measured(self.task_of, self.accuracy, self.scores, self.attacking.contaminated, base_of(self.params))
+        return int(self.suites[suite]["groups" if suite in self.candidates else "rows"])
 
     def mean(self, suite: str, model: str, *path: str) -> float | None:
         """A score averaged over the seeds, or None where the suite has no such slice, class or cell."""
@@ -117,30 +141,61 @@ class Facts:
             out.setdefault(tuple(dict.fromkeys(self.task_of[pair.suite] for pair in pairs)), []).append(pairs)
         return out
 
+    def attacked_matchups(self) -> list[list[Pair]]:
+        """The pairs under attack, one list over all attacked suites for each two models."""
+        return matchups_of(self.attacked_pairs)
+
     def of_suite(self, suite: str) -> list[Pair]:
         """The pairs on one suite."""
         return [pair for pair in self.pairs if pair.suite == suite]
 
+    def tainted(self, model: str, place: str) -> bool:
+        """Whether a model was trained on perturbed rows of a suite."""
+        return (model, place) in self.contaminated
+
+    def control(self, recipe: str) -> bool:
+        """Whether a recipe picks its words without the gradient's advice, or changes nothing."""
+        found = self.recipes.get(recipe, {})
+        return found.get("ranking") in ("random", "lowest") or found.get("perturbation") == "none"
+
+    def outcome(self, attack: Attack, model: str, key: str) -> float | None:
+        """A figure of what an attack did to a victim, averaged over the seeds."""
+        return mean_of(self.outcomes[attack.place]["victims"][model], key)
+
+    def score(self, attack: Attack, when: str, model: str, *path: str) -> float | None:
+        """A victim's score on the attacked sample, `before` or `after`, averaged over the seeds."""
+        return mean_of(self.outcomes[attack.place]["scores"][when][model], *path)
+
 
 def load(metrics: Path) -> Facts:
     """Read what this run's params.yaml names; files of arms or suites that were taken out are not looked at."""
-    run, attack = run_settings(), section("attack", AttackSettings)
-    params = read_yaml(PARAMS)
-    comparison = read_comparison(metrics, run, attack)
+    run, attack, params = run_settings(), section("attack", AttackSettings), read_yaml(PARAMS)
+    places = [f"{suite}@{recipe}" for suite in attack.suites for recipe in attack.recipes if attack.victims]
+    comparison = read_comparison(metrics, run, attack, places)
     shown = {key: value for key, value in params.items() if key not in NO_PROVENANCE}
     shown["mixtures"] = {arm: value for arm, value in params.get("mixtures", {}).items() if arm in run.arms}
+    hardened = {name: Hardened(name, *made) for name, made in run.harden.made().items() if name in run.models}
+    recipes = {*attack.recipes, *(one.recipe for one in hardened.values())}
+    found = read_json(metrics / "attacks.json") if places else {"suites": {}, "gallery": []}
+    checked = _maybe(metrics / "gates.json").get("checked", [])
+    sets = [read_set(metrics, name, checked) for name in (*run.curated(), *(f"suites/{suite}" for suite in run.suites))]
 
-    def each(folder: str, names: list[str]) -> dict[str, Any]:
+    def each(folder: str, names: Iterable[str]) -> dict[str, Any]:
         return {name: ordered(read_json(metrics / folder / f"{name}.json")) for name in names}
 
+    def speeds(folder: str, names: Iterable[str], end: str = "") -> dict[str, float]:
+        read = {name: read_json(metrics / folder / f"{name}{end}.json") for name in names if places}
+        return {name: float(file["rows_per_second"]) for name, file in read.items()}
+
     suites = each("suites", run.suites)
-    run = task_by_task(run, suites)
+    run = run.model_copy(update={"suites": [name for names in by_task(run.suites, suites).values() for name in names]})
+    accuracy = comparison["accuracy"]
     return Facts(
         run=run,
         params=shown,
         confidence=comparison["confidence"],
         family=comparison["family"],
-        accuracy=accuracy_of(comparison, run),
+        accuracy={suite: {m: accuracy[suite][m] for m in run.models if m in accuracy[suite]} for suite in run.suites},
         pairs=pairs_of(comparison, run.suites),
         steps={model: comparison["steps"][model] for model in run.models},
         scores=ordered(read_json(metrics / "scores.json")),
@@ -149,14 +204,23 @@ def load(metrics: Path) -> Facts:
         corrections=each("correct", run.written()),
         curation=each("curate", run.sets),
         arms=each("arms", run.arms),
-        training={
-            model: {seed: read_json(metrics / "training" / f"{model}-{seed}.json") for seed in run.seeds}
-            for model in run.models
-        },
-        attacking=attacking(metrics, run, attack, comparison),
+        training={m: {s: read_json(metrics / "training" / f"{m}-{s}.json") for s in run.seeds} for m in run.models},
+        attack=attack,
+        recipes={name: one for name, one in read_yaml(CONF / "recipes.yaml").items() if name in recipes}
+        if recipes
+        else {},
+        hardened=hardened,
+        made={model: read_json(metrics / "adversarial" / f"{model}.json") for model in hardened},
+        contaminated=frozenset((model, suite) for model, suite in comparison["contaminated"]),
+        attacks=[_attack(place, comparison["attacks"][place], run.models) for place in places],
+        attacked_pairs=pairs_of(comparison, places),
+        outcomes=ordered(found["suites"]),
+        gallery=found["gallery"],
+        attack_speeds={r: speeds("attacked", attack.victims, f"@{r}") for r in attack.recipes if places},
+        read_speeds=speeds("reading", attack.readers),
         documents=documents(),
-        sets=read_sets(metrics),
-        agreement=read_agreement(metrics),
+        sets={one.name: one for one in sets if one},
+        agreement=_maybe(metrics / "agreement.json") or NOBODY,
     )
 
 
@@ -168,23 +232,7 @@ def by_task(suites: Sequence[str], cards: Mapping[str, Any]) -> dict[str, list[s
     return out
 
 
-def task_by_task(run: Run, cards: Mapping[str, Any]) -> Run:
-    """The same run with the suites of one task side by side."""
-    return run.model_copy(update={"suites": [name for names in by_task(run.suites, cards).values() for name in names]})
-
-
-def accuracy_of(comparison: Mapping[str, Any], run: Run) -> dict[str, dict[str, Any]]:
-    """Accuracy by suite and model in the order of `run`; a model that does not read a suite is missing there."""
-    found = comparison["accuracy"]
-    return {suite: {name: found[suite][name] for name in run.models if name in found[suite]} for suite in run.suites}
-
-
-def base_of(params: Mapping[str, Any]) -> str:
-    """What every model starts from."""
-    return str(params.get("train", {}).get("model", "the model of params.yaml"))
-
-
-def read_comparison(metrics: Path, run: Run, attack: AttackSettings) -> dict[str, Any]:
+def read_comparison(metrics: Path, run: Run, attack: AttackSettings, places: list[str]) -> dict[str, Any]:
     """The comparison that the stage `compare` wrote; one of other suites, models or attacks is refused."""
     path = metrics / "comparison.json"
     if not path.is_file():
@@ -194,7 +242,7 @@ def read_comparison(metrics: Path, run: Run, attack: AttackSettings) -> dict[str
     clean = {suite: models for suite, models in found["accuracy"].items() if suite not in attacks}
     _agree("suites", run.suites, list(clean))
     _agree("models", run.models, list(dict.fromkeys(name for models in clean.values() for name in models)))
-    _agree("attacked suites", places(attack), list(attacks))
+    _agree("attacked suites", places, list(attacks))
     for victims in attacks.values():
         _agree("victims", attack.victims, list(victims["models"]))
     return found
@@ -206,3 +254,13 @@ def _agree(what: str, wanted: list[str], got: list[str]) -> None:
             f"metrics/comparison.json compares the {what} {', '.join(got) or '(none)'}, but params.yaml names "
             f"{', '.join(wanted) or '(none)'}: run `dvc repro`"
         )
+
+
+def _attack(place: str, record: Mapping[str, Any], models: list[str]) -> Attack:
+    stands = {model: Stand.model_validate(record["models"][model]) for model in models if model in record["models"]}
+    return Attack(place, record["suite"], record["recipe"], record["rows"], stands)
+
+
+def _maybe(path: Path) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = read_json(path) if path.is_file() else {}
+    return found

@@ -1,41 +1,23 @@
-"""report.html: one file that asks no network and reads without its script; all text of the data is escaped by Jinja."""
+"""report.html: one file that asks no network and reads without its script; all text is escaped by Jinja."""
 
 import base64
 import hashlib
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
-from typing import Any
+from itertools import groupby
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from nlilab.report import beside, gallery, hardened_slices, hardening, plots, plots_attack
-from nlilab.report.facts import Facts, by_task
-from nlilab.report.further import FURTHER, detected, detecting, explained, further
-from nlilab.report.pairs import Pair, mean_of
-from nlilab.report.published_tables import shown
-from nlilab.report.sets.page import FILTERS, of_sets
-from nlilab.report.words import (
-    MARKS,
-    confidence_words,
-    judged,
-    limits,
-    listed,
-    p_value,
-    percent,
-    plain,
-    points,
-    printed,
-    sentence,
-    tone,
-    whole,
-)
+from nlilab.report.tables import Cell, Column, Piece, Plots, Report, Row, Table
+from nlilab.report.vega import draw
 
-SUBCASES = 60  # a suite with more groups than this has no table of subcases
+CSS, JS = ("page.css", "print.css"), ("page.js",)
+DENSE = 8  # columns of figures from which on they stand closer
 
 
-def page(facts: Facts) -> str:
-    """The page as text; the same facts give the same bytes."""
+def page(report: Report) -> str:
+    """The page as text; the same report gives the same bytes."""
     here = files("nlilab.report").joinpath("templates")
     environment = Environment(
         loader=PackageLoader("nlilab.report"),
@@ -44,122 +26,73 @@ def page(facts: Facts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        share=hardening.whole_percent,
-        percent=percent,
-        printed=printed,
-        points=points,
-        plain=plain,
-        p=p_value,
-        whole=whole,
-        heat=_heat,
-        step=_number,
-        **FILTERS,
-    )
+    environment.filters.update(kind=_kind, bodies=_bodies, groups=_groups, broken=_broken, marked=marked, style=_style)
+    environment.filters["draw"] = lambda spec: Markup(draw(spec))
     css, script = ("".join(here.joinpath(name).read_text(encoding="utf-8") for name in names) for names in (CSS, JS))
-    # Globals, for the macros as for the templates.
-    environment.globals.update(_results(facts) | _attacks(facts) | of_sets(facts) | _words(facts))
     # The browser runs this script and no other, whatever stands in the data.
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page_ = environment.get_template("page.html.j2")
-    return page_.render(css=Markup(css), script=Markup(script), allowed=f"sha256-{allowed}")
+    sections = [(section, parts) for section in report.sections if (parts := section.at("page"))]
+    return environment.get_template("page.html.j2").render(
+        report=report, sections=sections, css=Markup(css), script=Markup(script), allowed=f"sha256-{allowed}"
+    )
 
 
-CSS, JS = ("page.css", "sets.css", "print.css"), ("page.js",)
+def _kind(part: object) -> str:
+    """What a template asks of a part: table, plots, or the kind of a text."""
+    return (
+        "table" if isinstance(part, Table) else "plots" if isinstance(part, Plots) else str(getattr(part, "kind", ""))
+    )
 
 
-def _results(facts: Facts) -> dict[str, Any]:
-    """What the page shows of this run, but for attacks."""
-    found = further(facts)
-    return {
-        "facts": facts,
-        "run": facts.run,
-        "findings": {tasks: _findings(facts, found) for tasks, found in facts.matchups_by_task().items()},
-        "candidates": [suite for suite in facts.run.suites if facts.suites[suite]["metric"] == "pick-one"],
-        "detecting": detecting(facts),
-        "detected": detected,
-        "further": found,
-        "explained": explained(found),
-        "names": {measure: name for measure, (name, _) in FURTHER.items()},
-        "published": shown(facts.measured(), facts.documents.values()),
-        "limits": limits(facts),
-        "subcases": {suite: _subcases(facts, suite) for suite in facts.run.suites},
-        "drawn": _drawn(facts),
-        "provenance": yaml.safe_dump(dict(facts.params), sort_keys=False, allow_unicode=True, width=100),
-    }
+def _style(table: Table) -> str:
+    """The classes of a table: lines between rows, close columns, long texts, sorted by a reader."""
+    dense = sum(column.kind == "figure" for column in table.columns) >= DENSE
+    names = {"matrix": not table.merge, "dense": dense, "gallery sortable": bool(table.slug)}
+    return " ".join(name for name, holds in names.items() if holds)
 
 
-def _attacks(facts: Facts) -> dict[str, Any]:
-    """What it shows of attacks."""
-    contaminated = facts.attacking.contaminated
-    return {
-        "attacking": facts.attacking,
-        "hardening": hardening.findings(facts.attacking, facts.confidence, len(facts.run.seeds)),
-        "tainted": _tainted,
-        "dagger": lambda place: _tainted(any(place == suite for _, suite in contaminated), "† "),
-        "tag": lambda model, suite: _tainted((model, suite) in contaminated),
-        "beside": beside,
-        "gallery": gallery,
-        "mean_of": mean_of,
-        "hardened": hardened_slices.parts(facts),
-        "change": hardening.change,
-        "judged": judged(facts),
-    }
+def _groups(columns: Sequence[Column]) -> list[tuple[str, list[Column]]]:
+    """Columns that stand side by side under one name; one by one where they have none."""
+    found = groupby(enumerate(columns), key=lambda item: (item[1].group, item[1].group or item[0]))
+    return [(name, [column for _, column in own]) for (name, _), own in found]
 
 
-def _words(facts: Facts) -> dict[str, Any]:
-    """How it says things."""
-    return {"level": confidence_words(facts.confidence), "marks": MARKS, "by_task": by_task, "listed": listed}
+def _bodies(table: Table) -> list[list[tuple[Row, list[tuple[Cell, Column, int]]]]]:
+    """Rows by what they share in the first column, each with its cells, their columns and how many rows they span.
+
+    A cell that is one with that above it is left out.
+    """
+    keys = [tuple(line.cells[: n + 1]) for line in table.rows for n in range(table.merge)]
+
+    def key(number: int, column: int) -> tuple[Cell, ...]:
+        return keys[number * table.merge + column]
+
+    bodies: list[list[tuple[Row, list[tuple[Cell, Column, int]]]]] = []
+    for number, line in enumerate(table.rows):
+        shown = []
+        for place, (cell, column) in enumerate(zip(line.cells, table.columns, strict=True)):
+            span = 1
+            if place < table.merge:
+                if number and key(number, place) == key(number - 1, place):
+                    continue
+                while number + span < len(table.rows) and key(number + span, place) == key(number, place):
+                    span += 1
+            shown.append((cell, column, span))
+        fresh = not bodies or (table.merge and key(number, 0) != key(number - 1, 0)) or line.rule
+        if fresh:
+            bodies.append([])
+        bodies[-1].append((line, shown))
+    return bodies
 
 
-def _findings(facts: Facts, matchups: list[list[Pair]]) -> dict[str, Any]:
-    """The sentences and the pairs on suites of the same tasks."""
-    found = {pair.suite for pairs in matchups for pair in pairs}
-    return {
-        "matchups": matchups,
-        "suites": [suite for suite in facts.run.suites if suite in found],
-        "said": [
-            {"text": sentence(pairs, facts.confidence, len(facts.run.suites)), "tone": tone(pairs)}
-            for pairs in matchups
-        ],
-    }
+def _broken(text: str) -> Markup:
+    """A text that may break after a slash, and where its lines end."""
+    lines = (Markup("/<wbr>").join(line.split("/")) for line in text.split("\n"))
+    return Markup("<br>").join(lines)
 
 
-def _drawn(facts: Facts) -> dict[str, Any]:
-    """All plots as inline SVG."""
-    suites = facts.run.suites
-    compared = [suite for suite in suites if facts.of_suite(suite)]
-    trained = [model for model, runs in facts.training.items() if any(run["losses"] for run in runs.values())]
-    return {
-        "accuracy": {suite: plots.accuracy(facts, suite) for suite in suites},
-        "differences": {suite: plots.differences(facts, suite) for suite in compared},
-        "transitions": {suite: plots.transitions(facts, suite) for suite in compared},
-        "cells": {
-            suite: {name: plots.cells(facts, suite, name, labels) for name, labels in found.items()}
-            for suite in suites
-            if (found := facts.cells(suite))
-        },
-        "flips": {name: plots.flips(found["matrix"]) for name, found in facts.corrections.items()},
-        "attacks": {attack.place: plots_attack.attacked(facts, attack) for attack in facts.attacking.attacks},
-        "losses": {model: plots.losses(facts, model) for model in trained},
-    }
-
-
-def _subcases(facts: Facts, suite: str) -> list[str]:
-    found = facts.keys(suite, "subcases")
-    return sorted(found) if len(found) <= SUBCASES else []
-
-
-def _tainted(contaminated: bool, sign: str = "") -> Markup:
-    """The label of a figure of a model that was trained on perturbed rows of the suite."""
-    return Markup(' <small class="tainted">{}contaminated</small>').format(sign) if contaminated else Markup("")
-
-
-def _heat(value: float | None) -> Markup:
-    """The attribute that shades a table's cell by a share."""
-    return Markup("") if value is None else Markup(' class="heat" style="--v:{:.2f}"').format(value)
-
-
-def _number(value: float) -> str:
-    """A number with at most three decimals, without trailing zeros."""
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+def marked(pieces: Iterable[Piece]) -> Markup:
+    """A text with its changes in <mark>; a deleted word stands struck out where it was."""
+    changed, deleted = Markup("<mark>{}</mark>").format, Markup("<mark><del>{}</del></mark>").format
+    shown = (escape(text) if was is None else changed(text) if text else deleted(was) for text, was in pieces)
+    return Markup("").join(shown)

@@ -32,32 +32,31 @@ class Shares(Settings):
     section: str
 
 
-class Analysed(Settings):
+class Placed(Settings):
+    """What stands somewhere in a document; `section` is a number of the document, or names tables."""
+
+    section: str
+
+    @property
+    def place(self) -> str:
+        """`section 4.5`, `Table 6`."""
+        return f"section {self.section}" if self.section[:1].isdigit() else self.section
+
+
+class Analysed(Placed):
     """A published figure of a data set (for sets of `task`), or of the people who graded one."""
 
     measure: Literal["hypothesis_only", "vocabulary", "kappa", "spearman"]
     name: str
     value: float
-    section: str
     task: str = ""
     note: str = ""
 
-    @property
-    def place(self) -> str:
-        """`section 4.5`, `Table 6`."""
-        return _place(self.section)
 
-
-class Defect(Settings):
-    """What is wrong with a document's figures; `section` is a number of the document, or names tables."""
+class Defect(Placed):
+    """What is wrong with a document's figures."""
 
     text: str
-    section: str
-
-    @property
-    def place(self) -> str:
-        """`section 4.5`, `Table 6`."""
-        return _place(self.section)
 
 
 # A task, scored by accuracy, or task/measure; precision, recall and F1 are those of the task's first label.
@@ -126,19 +125,10 @@ class Document(Settings):
         return self
 
 
-def _place(section: str) -> str:
-    return f"section {section}" if section[:1].isdigit() else section
-
-
 def task_of(column: str) -> tuple[str, str]:
     """A column's task and measure."""
     task, _, measure = column.partition("/")
     return task, measure or "accuracy"
-
-
-def name_of(pattern: str, task: str) -> str:
-    """The name of our model for a task."""
-    return pattern.replace(TASK, task)
 
 
 def documents(folder: Path = CONF) -> dict[str, Document]:

@@ -1,14 +1,27 @@
-"""Vega-Lite, drawn to inline SVG while the report is written: the page needs no script and no network."""
+"""Vega-Lite: the layers that the report's plots are made of, drawn to SVG while it is written; no script, no network.
+
+Colours are Okabe & Ito's, told apart by the colour-blind. The page sets them for light and dark, so a plot names them
+(`var(--blue)`), and text and grid take the page's own colour (`currentColor`). Names are never cut.
+"""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import vl_convert
-from markupsafe import Markup
 
-ROW = 22  # pixels for each row of a dot plot
-LABEL = 170  # pixels for a row's name before it is cut
-TWO_LINES = 30  # pixels, where a name takes two lines
+from nlilab.report.tables import Said
+
+ROW, TWO_LINES = 22, 30  # pixels for each row of a dot plot, and where a name takes two lines
+PALETTE = {
+    **{"blue": "#0072b2", "orange": "#e69f00", "green": "#009e73", "vermillion": "#d55e00"},
+    **{"purple": "#cc79a7", "sky": "#56b4e9", "grey": "#8a8a8a"},
+}
+BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY = HUES = tuple(f"var(--{name})" for name in PALETTE)
+# In the order in which labels and sets take them; the page has the hues as .hue0, .hue1 ..., and MARKS in its keys.
+SHAPES = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "triangle-right")
+MARKS = ("●", "◆", "■", "▲", "✚", "▼", "▶")
+TEXT = "currentColor"
 
 Rows = Sequence[Mapping[str, Any]]
 Spec = dict[str, Any]
@@ -19,80 +32,109 @@ CONFIG: Spec = {
     "font": "Arial, Helvetica, sans-serif",
     "view": {"stroke": None},
     "axis": {
-        "domain": False,
-        "ticks": False,
-        "gridColor": "currentColor",
-        "gridOpacity": 0.14,
-        "labelColor": "currentColor",
-        "titleColor": "currentColor",
-        "labelFontSize": 11,
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "labelLimit": LABEL,
-        "labelPadding": 6,
+        **{"domain": False, "ticks": False, "gridColor": TEXT, "gridOpacity": 0.14, "labelColor": TEXT},
+        **{"titleColor": TEXT, "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"},
+        **{"labelLimit": 0, "titleLimit": 0, "labelPadding": 6},
     },
     "axisX": {"labelOpacity": 0.75, "titleOpacity": 0.75, "labelOverlap": True},
-    "text": {"color": "currentColor", "fontSize": 11},
+    "legend": {"labelLimit": 0, "titleLimit": 0},
+    "header": {"labelLimit": 0, "titleLimit": 0},
+    "title": {"color": TEXT, "subtitleColor": TEXT, "fontSize": 12, "anchor": "start", "limit": 0, "frame": "group"},
+    "text": {"color": TEXT, "fontSize": 11, "limit": 0},
 }
 
 
-def draw(spec: Spec) -> Markup:
-    """Render a Vega-Lite specification to inline SVG; Vega escapes the text of the data."""
+def draw(spec: Mapping[str, Any]) -> str:
+    """A specification as SVG that stands within the page; Vega escapes the text of the data."""
     svg: str = vl_convert.vegalite_to_svg({**spec, "config": CONFIG})
     for namespace in (' xmlns="http://www.w3.org/2000/svg"', ' xmlns:xlink="http://www.w3.org/1999/xlink"'):
         svg = svg.replace(namespace, "", 1)
-    return Markup(svg)
+    return svg
+
+
+def picture(spec: Mapping[str, Any]) -> str:
+    """A specification as an SVG file of its own, in black on white."""
+    svg: str = vl_convert.vegalite_to_svg({**spec, "padding": 16, "config": {**CONFIG, "background": "#ffffff"}})
+    for name, colour in PALETTE.items():
+        svg = svg.replace(f"var(--{name})", colour)
+    return svg.replace(TEXT, "#1c1e21")
 
 
 def named_rows(rows: Rows, width: int, layers: list[Spec]) -> Spec:
-    """Layers over named rows: the names on the left, one row each, in the order of the data."""
+    """Layers over named rows: the names (`y`) on the left, one row each, in the order of the data."""
     order = list(dict.fromkeys(row["y"] for row in rows))
-    y: Spec = {"field": "y", "type": "nominal", "sort": order, "title": None, "scale": {"domain": order}}
-    y["axis"] = {"grid": False, "labelExpr": "split(datum.label, '\\n')", "labelLineHeight": 12}
-    step = ROW
-    if any("\n" in name for name in order):
-        step = TWO_LINES
-        y["axis"]["labelOffset"] = -6  # the first of two lines stands above the middle of its row
+    two = any("\n" in name for name in order)
+    axis = {"grid": False, "labelExpr": "split(datum.label, '\\n')", "labelLineHeight": 12}
+    # The first of two lines stands above the middle of its row.
+    axis |= {"labelOffset": -6} if two else {}
+    y: Spec = {"field": "y", "type": "nominal", "sort": order, "title": None, "scale": {"domain": order}, "axis": axis}
     # A layer that draws across all rows (a rule at a value) has no y.
     placed = [
-        layer if "datum" in layer["encoding"]["x"] else {**layer, "encoding": {"y": y, **layer["encoding"]}}
-        for layer in layers
+        one if "datum" in one["encoding"]["x"] else {**one, "encoding": {"y": y, **one["encoding"]}} for one in layers
     ]
+    step = TWO_LINES if two else ROW
     return {"data": {"values": list(rows)}, "width": width, "height": {"step": step}, "layer": placed}
 
 
-def across(field: str, domain: list[float], percent_points: bool = False, axis: Spec | None = None) -> Spec:
+def across(field: str, domain: list[float], sign: bool = False, axis: Spec | None = None) -> Spec:
     """The horizontal encoding of a share, shown in percent (or in signed points)."""
-    sign = "datum.value > 0 ? '+' : ''" if percent_points else "''"
-    shares: Spec = {"labelExpr": f"({sign}) + format(datum.value * 100, '.3~g')", "tickCount": 5}
-    return {
-        "field": field,
-        "type": "quantitative",
-        "scale": {"domain": domain, "nice": False, "zero": False},
-        "axis": {"title": None, "grid": True, **(shares if axis is None else axis)},
-    }
+    plus = "datum.value > 0 ? '+' : ''" if sign else "''"
+    shares: Spec = {"labelExpr": f"({plus}) + format(datum.value * 100, '.3~g')", "tickCount": 5}
+    scale_ = {"domain": domain, "nice": False, "zero": False}
+    shown = {"title": None, "grid": True, **(shares if axis is None else axis)}
+    return {"field": field, "type": "quantitative", "scale": scale_, "axis": shown}
 
 
-def values_beside(width: int) -> Spec:
-    """The numbers themselves, in a column right of the plot."""
-    mark = {"type": "text", "align": "left", "dx": 8}
-    return {"mark": mark, "encoding": {"x": {"value": width}, "text": {"field": "text"}}}
+def upward(field: str, domain: list[float], title: str, percent: bool = False) -> Spec:
+    """The vertical encoding of a number, or of a share in percent."""
+    axis = {"tickCount": 3, "title": title} | ({"labelExpr": "format(datum.value * 100, '.3~g')"} if percent else {})
+    return {"field": field, "type": "quantitative", "scale": {"domain": domain, "nice": False}, "axis": axis}
+
+
+def scale(field: str, values: Mapping[str, Any]) -> Spec:
+    """A name's colour or shape; the key stands beside the plot, so there is no legend."""
+    held = {"domain": list(values), "range": list(values.values())}
+    return {"field": field, "type": "nominal", "scale": held, "legend": None}
+
+
+def cycled(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    """A value for each name, from the beginning again where they run out."""
+    return dict(zip(names, cycle(values), strict=False))
+
+
+def layer(mark: str, x: Spec, rows: Rows | None = None, encoding: Spec | None = None, **look: Any) -> Spec:
+    """One mark at `x`, over rows of its own where it has some."""
+    own = {} if rows is None else {"data": {"values": list(rows)}}
+    return {**own, "mark": {"type": mark, **look}, "encoding": {"x": x, **(encoding or {})}}
+
+
+def dots(x: Spec, encoding: Spec | None = None, **look: Any) -> Spec:
+    """A point for each row."""
+    return layer("point", x, None, encoding, **{"filled": True, "size": 75, "opacity": 1, **look})
+
+
+def spans(x: Spec, ends: tuple[str, str] = ("low", "high"), rows: Rows | None = None, **look: Any) -> Spec:
+    """A line from one field to another; `encoding` among its looks is one."""
+    encoding = {"x2": {"field": ends[1]}, **look.pop("encoding", {})}
+    return layer(look.pop("mark", "rule"), {**x, "field": ends[0]}, rows, encoding, **{"strokeWidth": 2.5, **look})
+
+
+def values_beside(width: int, rows: Rows | None = None) -> Spec:
+    """The numbers themselves (`text`), in a column right of the plot."""
+    return layer("text", {"value": width}, rows, {"text": {"field": "text"}}, align="left", dx=8)
 
 
 def rule_at(value: float, x: Spec) -> Spec:
     """A dashed line through all rows."""
-    encoding = {"x": {key: part for key, part in x.items() if key != "field"} | {"datum": value}}
-    return {
-        "mark": {"type": "rule", "strokeDash": [3, 3], "color": "currentColor", "opacity": 0.5},
-        "encoding": encoding,
-    }
+    held = {key: part for key, part in x.items() if key != "field"} | {"datum": value}
+    return layer("rule", held, strokeDash=[3, 3], color=TEXT, opacity=0.5)
 
 
-def scale(field: str, values: Mapping[str, Any]) -> Spec:
-    """A name's colour or shape; the key stands in the page, so there is no legend."""
-    return {
-        "field": field,
-        "type": "nominal",
-        "scale": {"domain": list(values), "range": list(values.values())},
-        "legend": None,
-    }
+def zero() -> Spec:
+    """A line through all rows at nothing, drawn once."""
+    return layer("rule", {"datum": 0}, [{}], color=TEXT, opacity=0.6)
+
+
+def key(names: Sequence[str]) -> list[Said]:
+    """Which mark and colour is whose."""
+    return [Said(f"{MARKS[n % len(MARKS)]} {name}", f"hue{n % len(HUES)}") for n, name in enumerate(names)]

@@ -1,58 +1,32 @@
-"""How the report says things: numbers, verdict sentences, and what the results cannot show."""
+"""The report's sentences: verdicts, what hardening wins back, how far to believe a judge, what analyses find."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from nlilab.attack.recipes import NOBODY
-from nlilab.report.facts import Facts, base_of
-from nlilab.report.pairs import BETTER, INCONCLUSIVE, WORSE, Pair
-from nlilab.report.sets.limits import set_limits
+from nlilab.report.facts import Facts
+from nlilab.report.numbers import confidence_words, decimals, listed, p_value, percent, plain, points, three, whole
+from nlilab.report.records import BETTER, INCONCLUSIVE, VERDICTS, WORSE, Attack, Pair, Stand, between
+from nlilab.report.sets import DataSet
+from nlilab.report.tables import Said, estimate
 
 LISTED = 3  # suites whose differences a sentence can hold, with their intervals
-
 NEAR = 0.15  # a judge that is better than guessing by less than this is near chance
-
-MARKS = {BETTER: "▲", WORSE: "▼", INCONCLUSIVE: "○"}
-
-
-def percent(value: float | None) -> str:
-    """A share as a percentage with one decimal, without the sign %; an en dash where there is none."""
-    return "–" if value is None else f"{100 * value:.1f}"
+GUESSED = 0.1  # a hypothesis alone that is right so much more often than the most frequent label gives it away
 
 
-def printed(value: float | None) -> str:
-    """A published share as a percentage, with as many decimals as documents print."""
-    return "–" if value is None else f"{100 * value:.2f}"
+def counted(count: int, what: str) -> str:
+    """`1 model`, `2 models`."""
+    return f"{whole(count)} {what}{'' if count == 1 else 's'}"
 
 
-def points(value: float) -> str:
-    """A difference of shares as signed percentage points with one decimal."""
-    text = f"{100 * abs(value):.1f}"
-    return f"±{text}" if float(text) == 0 else f"{'+' if value > 0 else '−'}{text}"
-
-
-def plain(value: float) -> str:
-    """A bound of an interval in points: a sign only where it is below zero."""
-    return points(value).removeprefix("+").removeprefix("±")
-
-
-def p_value(value: float) -> str:
-    """A p value with three decimals, never zero."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def whole(value: int) -> str:
-    """A count with thin spaces between thousands."""
-    return f"{value:,}".replace(",", "\u202f")
-
-
-def confidence_words(confidence: float) -> str:
-    """`95 %`, for the name of an interval."""
-    return f"{100 * confidence:g} %"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in a sentence: a, b and c."""
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+def lead(facts: Facts) -> str:
+    """What was compared, in one sentence."""
+    run, tasks = facts.run, list(facts.tasks)
+    each = ", each model on those that it reads" if len(facts.alike()) > 1 else ""
+    return (
+        f"{counted(len(run.models), 'model')}, each trained with {counted(len(run.seeds), 'seed')}, judged on "
+        f"{counted(len(run.suites), 'suite')} of the task{'s' if len(tasks) > 1 else ''} {listed(tasks)}{each}."
+    )
 
 
 def sentence(pairs: Sequence[Pair], confidence: float, suites: int) -> str:
@@ -60,26 +34,17 @@ def sentence(pairs: Sequence[Pair], confidence: float, suites: int) -> str:
 
     `suites` is how many the run has.
     """
-    baseline = pairs[0].baseline
-    groups = {verdict: [pair for pair in pairs if pair.verdict == verdict] for verdict in MARKS}
-    said = {
-        verdict: _listed(group, confidence) if len(pairs) <= LISTED else _counted(group, len(pairs), suites)
-        for verdict, group in groups.items()
-    }
-    parts = []
-    if groups[BETTER]:
-        parts.append(f"beats {baseline} on {said[BETTER]}")
-    if groups[WORSE]:
-        parts.append(f"falls behind{'' if parts else f' {baseline}'} on {said[WORSE]}")
-    if groups[INCONCLUSIVE]:
-        lead = "is inconclusive" if parts else f"against {baseline}: inconclusive"
-        parts.append(f"{lead} on {said[INCONCLUSIVE]}")
+    parts: list[str] = []
+    for name, verdict in VERDICTS.items():
+        if group := [pair for pair in pairs if pair.verdict == name]:
+            few = len(pairs) <= LISTED
+            where = (
+                ", ".join(_clause(pair, confidence) for pair in group) if few else _counted(group, len(pairs), suites)
+            )
+            lead_ = verdict.later if parts else verdict.first
+            parts.append(f"{lead_.format(pairs[0].baseline)} {where}")
     unequal = "" if all(pair.equal_steps for pair in pairs) else " Unequal optimiser steps."
     return f"{pairs[0].model} {'; '.join(parts)}.{unequal}"
-
-
-def _listed(pairs: Sequence[Pair], confidence: float) -> str:
-    return ", ".join(_clause(pair, confidence) for pair in pairs)
 
 
 def _counted(pairs: Sequence[Pair], shared: int, suites: int) -> str:
@@ -130,109 +95,192 @@ def tone(pairs: Sequence[Pair]) -> str:
     return found.pop() if len(found) == 1 else INCONCLUSIVE
 
 
-def limits(facts: Facts) -> list[str]:
-    """What this run cannot show, said of this run."""
-    run = facts.run
-    out = [_seeds(len(run.seeds))]
-    base = base_of(facts.params)
-    out.append(
-        f"Every model starts from {base}. What helps or harms a model of this size need not do so for a larger one."
-    )
-    if len(facts.tasks) > 1:
-        out.append(
-            f"The suites are of {len(facts.tasks)} tasks ({listed(list(facts.tasks))}). A model is judged on those "
-            "that it can read, and compared with another on those that both read."
-        )
-    grammars = [source for source in run.written() if by_grammar(source)]
-    if grammars:
-        only = "; nothing here says how data from a language model would do" if grammars == run.written() else ""
-        out.append(f"{listed(grammars)}: written by a hand-made grammar, not by a language model{only}.")
-    templated = [suite for suite in run.suites if facts.cells(suite)]
-    if templated:
-        out.append(
-            f"{listed(templated)}: built from templates, so it measures those templates; its rows resemble each other, "
-            "which the bootstrap honours by drawing whole templates."
-        )
-    small = [suite for suite in run.suites if facts.judged(suite) < 300]
-    if small:
-        out.append(f"{listed(small)}: fewer than 300 rows (or questions), so only large differences can be seen.")
-    if any(not pair.equal_steps for pair in facts.pairs):
-        steps = ", ".join(f"{model} {steps}" for model, steps in facts.steps.items())
-        out.append(
-            f"Optimiser steps differ ({steps}): where they do, more training may explain what the data seems to."
-        )
-    warned = [suite for suite in run.suites if facts.scores[suite]["guard"]["warned"]]
-    if warned:
-        out.append(f"{listed(warned)}: the label-map guard warned; see the suites below before reading its figures.")
-    cut = sum(seed["truncated"] for seeds in facts.training.values() for seed in seeds.values())
-    if cut:
-        out.append(f"{whole(cut)} training pairs, over all models and seeds, were cut at the token limit.")
-    out += _attack_limits(facts)
-    out += set_limits(facts.sets.values())
-    if facts.pairs:
-        out.append(
-            "Inconclusive does not mean equal: a true difference below the least detectable one would look the same. "
-            "Intervals are each at their own level; only the verdicts are corrected for the number of comparisons."
-        )
+def won_back(facts: Facts) -> list[Said]:
+    """One sentence for each hardened model that was attacked as its base was."""
+    out = []
+    seeds = len(facts.run.seeds)
+    for model, one in facts.hardened.items():
+        faced = [attack for attack in facts.attacks if model in attack.stands and attack.stands[model].base]
+        # With many attacks only the one that the model was hardened against is said; the tables hold the others.
+        own = [attack for attack in faced if attack.recipe == one.recipe]
+        said = (own if len(faced) > LISTED else faced) or faced[:LISTED]
+        if not said:
+            continue
+        tainted = any(facts.tainted(model, attack.place) for attack in said)
+        clauses = [
+            _on_suite(model, [attack for attack in said if attack.suite == suite], facts.confidence)
+            for suite in dict.fromkeys(attack.suite for attack in said)
+        ]
+        single = " One seed: the intervals leave out how trainings vary." if seeds < 2 else ""
+        text = f"{model}{' (contaminated)' if tainted else ''} {'; '.join(clauses)}.{single}"
+        sure = not tainted and seeds > 1
+        out.append(Said(text, _tone([attack.stands[model] for attack in own or said]) if sure else INCONCLUSIVE))
     return out
 
 
-def by_grammar(source: str) -> bool:
-    """Whether a source task/generator was written by the embedded grammar, under whatever settings."""
-    return source.rpartition("/")[2].startswith("grammar")
+def _on_suite(model: str, attacks: Sequence[Attack], confidence: float) -> str:
+    won: list[str] = []
+    nothing: list[str] = []
+    for attack in attacks:
+        stand = attack.stands[model]
+        base = attack.stands[stand.base]
+        fall = f"{percent(base.clean.value)} → {percent(base.attacked.value)}"
+        back = stand.won_back
+        if back is None:
+            nothing.append(f"{attack.recipe} on {attack.suite} ({fall}), where the attack took nothing for sure")
+            continue
+        share, low, high = (percent(value, 0) for value in (back.value, back.low, back.high))
+        doubt = ", so nothing for sure" if back.low <= 0 <= back.high else ""
+        level, whom = f"{confidence_words(confidence)} interval ", f" from {stand.base} on {attack.suite}"
+        if won:  # said once
+            level = whom = ""
+        won.append(f"{share} % ({level}{low} to {high}{doubt}) of what {attack.recipe} takes{whom} ({fall})")
+    said = [f"wins back {listed(won)}"] if won else []
+    said += [f"has nothing to win back from {listed(nothing)}"] if nothing else []
+    if change := attacks[0].stands[model].change:
+        cost = f"{points(change.value)} points of clean accuracy ({plain(change.low)} to {plain(change.high)})"
+        return f"{'; '.join(said)}, at {cost}"
+    return "; ".join(said)
 
 
-def _attack_limits(facts: Facts) -> list[str]:
-    found = facts.attacking
-    if not found.attacks and not found.hardened:
-        return []
-    out = [
-        "An attack that masks or changes a word may change the true label with it. Whether a label still holds is "
-        f"said by a judge ({judge_name(facts)}), which is a model too and errs on untouched rows as well."
+def _tone(stands: Sequence[Stand]) -> str:
+    shares = [stand.won_back for stand in stands]
+    if shares and all(share is not None and share.low > 0 for share in shares):
+        return BETTER
+    return WORSE if shares and all(share is not None and share.high < 0 for share in shares) else INCONCLUSIVE
+
+
+def against_controls(facts: Facts) -> list[Said]:
+    """Under each attack, a sentence for the model hardened against it and each control's, if from the same base."""
+    made = facts.hardened.values()
+    return [
+        said
+        for attack in facts.attacks
+        for one in made
+        for other in made
+        if one.recipe == attack.recipe and one.base == other.base
+        if facts.control(other.recipe) and not facts.control(one.recipe)
+        for said in _against(facts, attack, one.model, other.model)
     ]
-    if any(recipe.get("perturbation") == "mask" for recipe in found.recipes.values()):
-        out.append("[MASK] never occurs in natural text: to withstand it need not mean to withstand what people write.")
-    if found.contaminated:
-        models, suites = (list(dict.fromkeys(names)) for names in zip(*sorted(found.contaminated), strict=True))
-        clean = [suite for suite in suites if suite in facts.run.suites]
-        out.append(
-            f"{listed(models)}: contaminated on {listed(clean)} (attack.protocol: as_published). Hardening used "
-            "perturbed rows of the very rows that are reported, so these figures say nothing of new rows and get no "
-            "verdict."
-        )
-    return out
 
 
-def judge_name(facts: Facts) -> str:
-    """Who judges: an arm's models, or a generator for the training rows and an arm's models for the suites."""
-    settings = facts.attacking.settings
-    if settings.judge_generator == NOBODY:
-        return settings.judge
-    return f"{settings.judge} for the suites, {settings.judge_generator} for the training rows"
+def _against(facts: Facts, attack: Attack, model: str, control: str) -> list[Said]:
+    pair = between(facts.attacked_pairs, attack.place, model, control)
+    if pair is None:
+        return []
+    so = {
+        BETTER: "better: the control does not explain the whole gain",
+        WORSE: "worse: training on the control does more",
+    }.get(pair.verdict, f"{pair.verdict} ({why(pair)}): the control may explain the whole gain")
+    text = (
+        f"Under {attack.recipe} on {attack.suite}, {model} against the control {control}: "
+        f"{points(pair.difference)} points ({confidence_words(facts.confidence)} interval {plain(pair.low)} to "
+        f"{plain(pair.high)}), {so}."
+    )
+    return [Said(text, pair.verdict)]
 
 
 def judged(facts: Facts) -> list[str]:
     """For each attacked suite, how much the judge's word is worth there."""
-    found = facts.attacking
-    out = []
-    for attack in {attack.suite: attack for attack in reversed(found.attacks)}.values():
-        seen = found.outcome(attack, next(iter(attack.stands)), "kept_originals")
-        chance = 1 / found.labels(attack)
+    out, judge = [], facts.attack.judge
+    for attack in {attack.suite: attack for attack in reversed(facts.attacks)}.values():
+        seen = facts.outcome(attack, next(iter(attack.stands)), "kept_originals")
+        first = next(iter(facts.outcomes[attack.place]["scores"]["before"].values()))
+        chance = 1 / len(next(iter(first.values()))["classes"])  # the attacked rows are balanced
         if seen is None:
-            out.append(f"{attack.suite}: no judge read these rows; {found.settings.judge} is not among attack.readers.")
+            out.append(f"{attack.suite}: no judge read these rows; {judge} is not among attack.readers.")
             continue
-        worth = (
-            "near chance, so this judge says little" if seen < chance + NEAR else "no more can be seen by this judge"
-        )
+        near = seen < chance + NEAR
+        worth = "near chance, so this judge says little" if near else "no more can be seen by this judge"
         out.append(
-            f"{attack.suite}: the judge {found.settings.judge} finds the label in {percent(seen)} % of the untouched "
-            f"rows, where guessing finds {percent(chance)} %: {worth}."
+            f"{attack.suite}: the judge {judge} finds the label in {percent(seen)} % of the untouched rows, where "
+            f"guessing finds {percent(chance)} %: {worth}."
         )
     return out[::-1]
 
 
-def _seeds(count: int) -> str:
-    if count == 1:
-        return "One training seed: nothing is known of how much a second training would differ, so no verdict is given."
-    extra = " With so few, how much trainings vary is itself poorly known." if count < 5 else ""
-    return f"{count} training seeds a model.{extra}"
+def of_set(one: DataSet) -> list[Said]:
+    """What matters most about a set, in a sentence each."""
+    return [*_alone(one), *_leaks(one), *_difficulty(one), *_gates(one)]
+
+
+def _alone(one: DataSet) -> list[Said]:
+    found = one.artefacts()
+    if not found:
+        return []
+    hypothesis, most = found["hypothesis_only"], found["majority"]
+    over = hypothesis["value"] - most
+    shown = (
+        f"At {whole(found['rows'])} rows the hypothesis alone tells a linear model {estimate(hypothesis)} % of the "
+        f"labels; always giving the most frequent label gets {percent(most)} % right"
+    )
+    if hypothesis["low"] > most + GUESSED:
+        return [Said(f"{shown}. Much of the label can be told without the premise.", WORSE)]
+    if hypothesis["low"] > most:
+        return [Said(f"{shown}: {points(over)} points, so the hypotheses give some of it away.", INCONCLUSIVE)]
+    return [Said(f"{shown}: the hypothesis gives nothing away that this model can see.", BETTER)]
+
+
+def _leaks(one: DataSet) -> list[Said]:
+    found = one.analysis.get("leakage")
+    if not found:
+        return []
+    count, near = one.leaks(), sum(suite["embedding"] for suite in found.values())
+    read = f" Near one in meaning: {whole(near)}; see the pairs." if near else ""
+    if not count:
+        return [Said(f"No row stands in a suite, by words, 8-grams or nearly so.{read}", BETTER)]
+    return [Said(f"Rows that stand, or nearly stand, in a suite, counted for each: {whole(count)}.{read}", WORSE)]
+
+
+def _difficulty(one: DataSet) -> list[Said]:
+    found = one.difficulty
+    if not found:
+        return []
+    usable, alone = found["v_information"]["pair"], found["v_information"]["hypothesis"]
+    nothing = ", so nothing for sure" if usable["low"] <= 0 else ""
+    text = (
+        f"Of the label's {three(found['entropy'])} bits a small model can use {estimate(usable, three)}"
+        f"{nothing}, learnt from {whole(found['rows'])} rows; from the hypotheses alone {estimate(alone, three)}. "
+        f"{percent(found['negative'])} % of the rows have a PVI below 0, {whole(found['noise']['flagged'])} are "
+        "flagged as label noise."
+    )
+    return [Said(text, INCONCLUSIVE)]
+
+
+def _gates(one: DataSet) -> list[Said]:
+    failed = [gate_words(gate) for gate in one.gates if not gate["passed"]]
+    return [Said(f"Gate {name}: {value} is over the limit {limit}.", WORSE) for name, value, limit in failed]
+
+
+def gate_words(gate: Mapping[str, Any]) -> tuple[str, str, str]:
+    """A gate's name, value and limit: shares in percent, or counts of rows."""
+    unit = {"leakage": "rows", "balance": "points"}.get(gate["gate"], "%")
+    said = whole if unit == "rows" else percent
+    value, limit = ("" if gate[key] is None else f"{said(gate[key])} {unit}" for key in ("value", "limit"))
+    return str(gate["gate"]).replace("_", " "), value or "–", limit or "none"
+
+
+def judged_by_people(found: Mapping[str, Any]) -> list[str]:
+    """Sentences: who graded how much, how far each two agree, and what correction changed."""
+    graders = {name: one["graded"] for name, one in found["graders"].items() if one["graded"]}
+    if not graders:
+        return [
+            "Nobody has graded any rows yet, so nothing here rests on what people say of them. `nlilab grade` shows a "
+            "sample of them on a local page, blind to who wrote them; two or more people should."
+        ]
+    names = listed([f"{name} ({whole(count)})" for name, count in graders.items()])
+    out = [f"Of {whole(found['rows'])} sampled rows, graded by {names}."]
+    for pair in found["pairs"]:
+        grade = pair["grade"]
+        kappa, weighted, spearman, label = (
+            estimate(value, decimals)
+            for value in (grade["kappa"], grade["weighted_kappa"], grade["spearman"], pair["label"]["kappa"])
+        )
+        out.append(
+            f"{listed(pair['graders'])} give the same grade to {estimate(grade['raw']).text} % of the "
+            f"{whole(pair['rows'])} rows that both graded: Cohen's kappa {kappa}, weighted {weighted}, Spearman "
+            f"{spearman}; on the right label: kappa {label}."
+        )
+    if len(graders) < 2:
+        out.append("One person's word: how far another would agree is not known.")
+    return out

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nlilab.report.cards.origin import METRICS, found
-from nlilab.report.words import percent
+from nlilab.report.numbers import percent
 
 LEAKS = {"exact": "exactly", "grams": "by 8-grams", "near": "nearly", "embedding": "by embeddings (candidates)"}
 WORDS = 3  # words that lean to a label, for each label

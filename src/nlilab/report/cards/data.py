@@ -14,7 +14,7 @@ from nlilab.report.cards.lock import made
 from nlilab.report.cards.origin import METRICS, Origin, found, identifiers, origins
 from nlilab.report.cards.render import rendered, table
 from nlilab.report.cards.sets import COLUMNS, Shared
-from nlilab.report.words import listed, percent
+from nlilab.report.numbers import listed, percent
 
 EXAMPLES, LETTERS = 3, 300  # rows for each label, letters of a text
 REASONS = 10  # of refused answers

@@ -16,7 +16,7 @@ from nlilab.report.cards.lock import Made, made, scrubbed
 from nlilab.report.cards.origin import METRICS, OWN, THEIRS, found, identifiers, licence_of
 from nlilab.report.cards.render import rendered
 from nlilab.report.cards.sets import bare
-from nlilab.report.words import confidence_words, listed
+from nlilab.report.numbers import confidence_words, listed
 from nlilab.tasks.definition import load_task
 
 HUB = re.compile(r"^[\w.-]+/[\w.-]+$")

@@ -5,8 +5,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nlilab.report import gfm
-from nlilab.report.words import listed, percent
+from nlilab.report import markdown
+from nlilab.report.numbers import listed, percent
 
 
 def rendered(template: str, **facts: Any) -> str:
@@ -14,11 +14,11 @@ def rendered(template: str, **facts: Any) -> str:
     environment = Environment(  # Markdown, not HTML: what needs escaping goes through `safe` or stands in a code block
         loader=PackageLoader(__package__, "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(safe=gfm.safe, percent=percent, listed=listed)
+    environment.filters.update(safe=markdown.safe, percent=percent, listed=listed)
     environment.globals["table"] = table
     return environment.get_template(template).render(**facts).strip() + "\n"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table of plain cells."""
-    return "\n".join(gfm.table(head, ([str(cell) for cell in row] for row in rows)))
+    return "\n".join(markdown.table(head, ([str(cell) for cell in row] for row in rows)))

@@ -8,9 +8,10 @@ const rowsOf = (table) => [...table.tBodies[0].rows];
 // Numbers stand in data-value, all else is compared as text.
 function compare(one, other, column) {
   const [a, b] = [one.cells[column], other.cells[column]];
-  return a.dataset.value === undefined
-    ? words.compare(cellText(a), cellText(b))
-    : Number(a.dataset.value) - Number(b.dataset.value);
+  const [x, y] = [a.dataset.value ?? "", b.dataset.value ?? ""];
+  if (!x && !y) return words.compare(cellText(a), cellText(b));
+  // What has no number stands below all that have.
+  return (x ? Number(x) : -Number.MAX_VALUE) - (y ? Number(y) : -Number.MAX_VALUE);
 }
 
 function sortBy(table, column, heads) {

@@ -1,25 +1,90 @@
-"""Two models on one suite, as the report shows them: difference, verdict, and what changed row by row."""
+"""Records of the comparison as the report reads them: two models on one suite, one model under one attack."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from nlilab.core.schema import NON_ENTAILMENT, THREE_WAY
 
 BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
-# What a pair takes from its record as it is.
-SAME = (
-    *("suite", "model", "baseline", "rows", "seeds", "difference", "low", "high", "p", "p_holm"),
-    *("mcnemar", "verdict", "reason", "equal_steps", "contaminated"),
-)
-
 # Files sort their keys; people read labels in this order, the positive one of two first, and all else as it stands.
 LABELS = (*THREE_WAY, NON_ENTAILMENT, "true", "choice1", "vulnerable", "false", "choice2", "safe")
 
 
 @dataclass(frozen=True)
-class Changes:
+class Verdict:
+    """How a verdict is said (first in a sentence, and after others), its marks in texts and keys, its look in plots.
+
+    The colour is a name of the page's palette; the name of the verdict is its tone; `turned` is what the baseline gets.
+    """
+
+    first: str
+    later: str
+    mark: str
+    key: str
+    shape: str
+    colour: str
+    turned: str
+
+
+VERDICTS = {
+    BETTER: Verdict("beats {} on", "beats {} on", "▲", "▲", "triangle-up", "blue", WORSE),
+    WORSE: Verdict("falls behind {} on", "falls behind on", "▼", "▼", "triangle-down", "vermillion", BETTER),
+    INCONCLUSIVE: Verdict(
+        "against {}: inconclusive on", "is inconclusive on", "○", "●", "circle", "grey", INCONCLUSIVE
+    ),
+}
+
+
+class Record(BaseModel):
+    """A record of a metrics file; what the report does not say is not read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Bounds(Record):
+    """A share with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Stand(Record):
+    """One model under one attack; a hardened one whose base was attacked too has `base` and `clean_cost`.
+
+    `won_back` is None where the attack took nothing for sure from the base.
+    """
+
+    clean: Bounds
+    attacked: Bounds
+    lost: Bounds
+    base: str = ""
+    clean_cost: Bounds | None = None
+    won_back: Bounds | None = None
+
+    @property
+    def change(self) -> Bounds | None:
+        """The cost in clean accuracy as the change that it is."""
+        cost = self.clean_cost
+        return Bounds(value=-cost.value, low=-cost.high, high=-cost.low) if cost else None
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A sample of a suite's rows under one recipe, with every victim in the order of params.yaml."""
+
+    place: str  # suite@recipe
+    suite: str
+    recipe: str
+    rows: int
+    stands: Mapping[str, Stand]
+
+
+class Changes(Record):
     """What becomes of rows from one model to another, each row once for every seed."""
 
     fixed: int
@@ -44,23 +109,30 @@ class Changes:
 
     @property
     def errors(self) -> int:
-        """What one of the two had wrong: the denominator that the report of seed 003 uses for all three."""
+        """What one of the two had wrong: the denominator that Khan's report uses for all three."""
         return self.fixed + self.introduced + self.remaining
 
+    def turned(self) -> "Changes":
+        """The same from the other side."""
+        return self.model_copy(update={"fixed": self.introduced, "introduced": self.fixed})
 
-@dataclass(frozen=True)
-class Part:
+
+class Part(Record):
     """A difference in accuracy within some rows: a gold class, or a slice (which has its changes too)."""
 
     difference: float
     low: float
     high: float
     rows: int
-    changes: Changes | None
+    changes: Changes | None = Field(None, alias="transitions")
+
+    def turned(self) -> "Part":
+        """The same from the other side."""
+        changes = self.changes.turned() if self.changes else None
+        return self.model_copy(update={**_turned(self), "changes": changes})
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(Record):
     """`model` against `baseline` (the one named earlier in params.yaml) on one suite; all values are shares."""
 
     suite: str
@@ -74,21 +146,31 @@ class Pair:
     p: float
     p_holm: float
     mcnemar: list[float]
-    detectable: float
+    detectable: float = Field(alias="minimum_detectable_effect")
     verdict: str
     reason: str
     equal_steps: bool
     contaminated: bool
-    changes: Changes
-    classes: Mapping[str, Part]
-    slices: Mapping[str, Part]
+    changes: Changes = Field(alias="transitions")
+    classes: dict[str, Part]
+    slices: dict[str, Part] = {}
     one_label: bool = False  # neither of the two is better than giving the most frequent label to every row
+
+    def turned(self) -> "Pair":
+        """The same from the other side."""
+        parts = {key: {n: part.turned() for n, part in getattr(self, key).items()} for key in ("classes", "slices")}
+        names = {"model": self.baseline, "baseline": self.model, "verdict": VERDICTS[self.verdict].turned}
+        return self.model_copy(update={**_turned(self), **names, **parts, "changes": self.changes.turned()})
+
+
+def _turned(one: Part | Pair) -> dict[str, float]:
+    return {"difference": -one.difference, "low": -one.high, "high": -one.low}
 
 
 def pairs_of(comparison: Mapping[str, Any], suites: Sequence[str]) -> list[Pair]:
     """The comparison's records on these suites, typed, in the order of the suites."""
     records = [record for record in comparison["pairs"] if record["suite"] in suites]
-    return [_pair(record) for record in sorted(records, key=lambda record: suites.index(record["suite"]))]
+    return sorted((Pair.model_validate(ordered(one)) for one in records), key=lambda pair: suites.index(pair.suite))
 
 
 def matchups_of(pairs: Iterable[Pair], tasks: Mapping[str, str] | None = None) -> list[list[Pair]]:
@@ -107,32 +189,8 @@ def between(pairs: Iterable[Pair], suite: str, model: str, baseline: str) -> Pai
     """The pair of these two models on this suite, turned round where params.yaml names the baseline later."""
     for pair in pairs:
         if pair.suite == suite and {pair.model, pair.baseline} == {model, baseline}:
-            return pair if pair.model == model else _turned(pair)
+            return pair if pair.model == model else pair.turned()
     return None
-
-
-def _turned(pair: Pair) -> Pair:
-    return replace(
-        pair,
-        model=pair.baseline,
-        baseline=pair.model,
-        difference=-pair.difference,
-        low=-pair.high,
-        high=-pair.low,
-        verdict={BETTER: WORSE, WORSE: BETTER}.get(pair.verdict, pair.verdict),
-        changes=_turned_changes(pair.changes),
-        classes={name: _turned_part(part) for name, part in pair.classes.items()},
-        slices={name: _turned_part(part) for name, part in pair.slices.items()},
-    )
-
-
-def _turned_part(part: Part) -> Part:
-    changes = _turned_changes(part.changes) if part.changes else None
-    return replace(part, difference=-part.difference, low=-part.high, high=-part.low, changes=changes)
-
-
-def _turned_changes(changes: Changes) -> Changes:
-    return replace(changes, fixed=changes.introduced, introduced=changes.fixed)
 
 
 def mean_of(seeds: Mapping[str, Any], *path: str) -> float | None:
@@ -146,9 +204,9 @@ def mean_of(seeds: Mapping[str, Any], *path: str) -> float | None:
     return fmean(values) if values else None
 
 
-def spread(values: Sequence[float]) -> tuple[float, float, float]:
+def spread(values: Sequence[float]) -> Bounds:
     """The mean of some seeds' values, the least and the greatest."""
-    return sum(values) / len(values), min(values), max(values)
+    return Bounds(value=sum(values) / len(values), low=min(values), high=max(values))
 
 
 def rank(name: str) -> int:
@@ -161,29 +219,3 @@ def ordered(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {key: ordered(value[key]) for key in sorted(value, key=rank)}
-
-
-def _pair(record: Mapping[str, Any]) -> Pair:
-    return Pair(
-        detectable=record["minimum_detectable_effect"],
-        one_label=record.get("one_label", False),
-        changes=_changes(record["transitions"]),
-        classes=_parts(ordered(record["classes"])),
-        slices=_parts(record.get("slices", {})),
-        **{name: record[name] for name in SAME},
-    )
-
-
-def _parts(records: Mapping[str, Any]) -> dict[str, Part]:
-    plain = ("difference", "low", "high", "rows")
-    return {
-        name: Part(
-            **{key: part[key] for key in plain},
-            changes=_changes(part["transitions"]) if "transitions" in part else None,
-        )
-        for name, part in records.items()
-    }
-
-
-def _changes(record: Mapping[str, Any]) -> Changes:
-    return Changes(**{name: record[name] for name in ("fixed", "introduced", "remaining", "kept")})

@@ -1,1 +1,0 @@
-"""Cards of data sets, and sets side by side."""

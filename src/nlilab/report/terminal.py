@@ -1,0 +1,114 @@
+"""The report on a terminal, and any table within its width: columns are dealt into blocks, long cells fold."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text as Line
+
+from nlilab.report.tables import Cell, Column, Report, Table, Text
+
+GAP, LEAST = 2, 4  # between columns, and of a name's column
+# Not every terminal can show typography.
+LETTERS = str.maketrans({"−": "-", "–": "-", "±": None, "→": "->", "\u202f": None, "·": "/"})
+
+
+def console() -> Console:
+    """A console that takes text as text."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def print_line(text: str) -> None:
+    """Print a sentence; lines break between words."""
+    console().print(_plain(text))
+
+
+def print_report(report: Report, page: Path) -> None:
+    """Print what matters most, and where the page lies."""
+    out = console()
+    for section in report.sections:
+        parts = section.at("terminal")
+        if parts and section.slug not in ("verdicts", "accuracy"):
+            out.print()
+        for part in parts:
+            if isinstance(part, Table):
+                print_table(part, out)
+            elif isinstance(part, Text):
+                for said in part.lines:
+                    out.print(_plain(said.text))
+    out.print(f"report: {page}", soft_wrap=True)
+
+
+def print_table(table: Table, out: Console | None = None) -> None:
+    """Print a table within the width of the console; nothing of it is cut."""
+    out = out or console()
+    for text in (table.title, table.caption):
+        if text:
+            out.print(_plain(text))
+    count = table.keys
+    texts = [[_cell(cell) for cell in row.cells] for row in table.rows]
+    widths = [max([_head(column), *(_width(row[n]) for row in texts)]) for n, column in enumerate(table.columns)]
+    _narrow(widths, count, out.width)
+    blocks = list(_blocks(widths, count, out.width))
+    for block in blocks:
+        places = [*range(count), *block]
+        # Of several blocks, each has the rows that have something in it.
+        rows = [row for row in texts if len(blocks) == 1 or any(row[n] != "-" for n in block)]
+        grid = Grid(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+        for n in places:
+            side: Any = "right" if table.columns[n].kind == "figure" else "left"
+            grid.add_column(_plain(_title(table.columns[n])), justify=side, overflow="fold", width=widths[n])
+        for row in rows:
+            grid.add_row(*(Line(row[n]) for n in places))
+        out.print(grid)
+
+
+def _narrow(widths: list[int], names: int, width: int) -> None:
+    """Make the names so narrow that each other column has room beside them, as far as that goes: they fold."""
+    widths[names:] = [min(one, width - names * (LEAST + GAP)) for one in widths[names:]]
+    room = width - max(widths[names:], default=0) - names * GAP
+    while sum(widths[:names]) > room and max(widths[:names]) > LEAST:
+        widest = widths.index(max(widths[:names]))
+        widths[widest] -= 1
+
+
+def _blocks(widths: Sequence[int], names: int, width: int) -> Iterator[list[int]]:
+    """As many columns at a time as there is room for beside the names."""
+    room = width - sum(widths[:names]) - names * GAP
+    block: list[int] = []
+    for n in range(names, len(widths)):
+        if block and sum(widths[m] + GAP for m in (*block, n)) - GAP > room:
+            yield block
+            block = []
+        block.append(n)
+    yield block
+
+
+def _title(column: Column) -> str:
+    beside = ", ".join(part for part in (column.group, column.note) if part)
+    return f"{column.name}\n({beside})" if beside else column.name
+
+
+def _head(column: Column) -> int:
+    return max(map(len, _title(column).split()), default=0)
+
+
+def _width(cell: str) -> int:
+    return max(map(len, cell.split("\n")))
+
+
+def _cell(cell: Cell) -> str:
+    """A figure in the terminal's letters."""
+    apart = " to " if "−" in cell.low + cell.high else "-"
+    between = f" ({cell.low}{apart}{cell.high})" if cell.low else ""
+    notes = [note for note in (cell.note, "contaminated" if cell.tainted else "") if note]
+    beside = f" ({', '.join(notes)})" if notes and not between else "".join(f"\n{note}" for note in notes)
+    return _plain(f"{cell.text}{between}{beside}").plain
+
+
+def _plain(text: str) -> Line:
+    return Line(
+        "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text.translate(LETTERS))
+    )
