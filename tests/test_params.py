@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the project's own parameters, to be spoilt."""
-    for name in ("params.yaml", "conf", "presets", "tasks"):
+    for name in ("params.yaml", "dvc.yaml", "conf", "presets", "tasks"):
         source = ROOT / name
         shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -61,6 +61,8 @@ def test_the_shipped_parameters_are_sound_and_short(project: Path, capsys: pytes
         ("mixtures/raw", {"sources": {}}, "mixtures.raw.sources: got {}, dictionary should have at least 1 item"),
         ("mixtures/raw/sources", {"nli/grammar": -3}, "mixtures.raw.sources.nli/grammar"),
         ("mixtures/raw/sources", {"snli": 30}, "mixtures.raw.sources: 'snli' is none of `sets`; these are nli/grammar"),
+        ("generators", ["gpt-4.1"], "generators.0: got 'gpt-4.1': names hold no dot.*write 'gpt-4-1'"),
+        ("suites", ["handwritten-1.0"], "suites.0: got 'handwritten-1.0': names hold no dot"),
         ("sets", ["nli/gramar"], "sets: nothing makes 'nli/gramar'; .* make nli/grammar .did you mean 'nli/grammar'"),
         ("arms", ["raw", "corrected", "shuffled", "extra"], "arm 'extra' has no entry in mixtures"),
         ("arms", [], "arms: got .., list should have at least 1 item"),
@@ -76,6 +78,29 @@ def test_each_mistake_is_one_line_with_its_remedy(project: Path, path: str, valu
     with pytest.raises(UserError, match=message) as caught:
         cli.check()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arms", "two_step", "message"),
+    [
+        (["a", "a-b", "b-c", "c"], {"starts": ["a", "a-b"], "arms": ["b-c", "c"]}, "both be train-second@a-b-c-1"),
+        (["a", "b", "a-then-b"], {"starts": ["a"], "arms": ["b"]}, "both be models/a-then-b/1"),
+    ],
+)
+def test_names_that_would_collide_are_refused(
+    project: Path, arms: list[str], two_step: dict[str, object], message: str
+) -> None:
+    """DVC joins the values of a matrix by dashes, and keeps one of two stages with one name."""
+    change(project, "arms", arms)
+    change(project, "two_step", two_step)
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    for arm in arms:
+        change(project, f"mixtures/{arm}", {"sources": {"nli/grammar": 30}})
+    change(project, "harden", {"arms": [], "against": []})
+    change(project, "models", arms[:1])
+    change(project, "attack", params["attack"] | {"victims": [], "readers": [], "suites": [], "recipes": []})
+    with pytest.raises(UserError, match=message):
+        cli.check()
 
 
 def test_broken_yaml_is_named_with_its_line(project: Path) -> None:

@@ -1,7 +1,10 @@
 """What is wrong with parameters, before anything runs: each mistake one line that names its remedy."""
 
+import itertools
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 from nlilab.analysis.settings import AnalyzeSettings
@@ -16,6 +19,7 @@ from nlilab.core.params import (
     check_sets,
     entry_of,
     nearest,
+    read_yaml,
     run_of,
     section_of,
 )
@@ -26,6 +30,8 @@ from nlilab.model.settings import load_freelb
 from nlilab.tasks.definition import check_match, load_task
 from nlilab.writing.correct import SELF
 
+PIPELINE = Path("dvc.yaml")
+ITEM = re.compile(r"\$\{item\.(\w+)\}")
 Value = TypeVar("Value")
 Conf = Mapping[str, Mapping[str, Any]]  # file of conf/ -> name -> entry
 
@@ -72,8 +78,36 @@ def mistakes(top: Mapping[str, Any], conf: Conf) -> list[str]:
     for recipe in run.harden.against:
         found.by(load_freelb, recipe)
     found.by(_second_steps, run, mixtures)
+    found.by(_collisions, top)
     found.by(_attack, run, section_of(top, "attack", AttackSettings), conf)
     return found.mistakes
+
+
+def _collisions(top: Mapping[str, Any], pipeline: Path = PIPELINE) -> None:
+    """Refuse two items of a matrix with one name (DVC joins by dashes), and two stages with one output."""
+    makers: dict[str, str] = {}
+    for stage, entry in read_yaml(pipeline)["stages"].items():
+        lists = {key: _at(top, str(path)[2:-1]) for key, path in entry.get("matrix", {}).items()}
+        for values in itertools.product(*lists.values()):
+            item = dict(zip(lists, map(str, values), strict=True))
+            maker = f"{stage} of {' and '.join(item.values())}"
+            for made in [f"{stage}@{'-'.join(item.values())}", *_outputs(entry, item)]:
+                if (other := makers.setdefault(made, maker)) != maker:
+                    raise UserError(f"{PARAMS}: {other}, and {maker}, would both be {made}: rename one of their parts")
+
+
+def _outputs(stage: Mapping[str, Any], item: Mapping[str, str]) -> list[str]:
+    """Where a stage of the pipeline writes for one item of its matrix."""
+    paths = [next(iter(out)) if isinstance(out, dict) else out for out in stage.get("outs", [])]
+    return [ITEM.sub(lambda found: item[found[1]], path) for path in paths]
+
+
+def _at(top: Mapping[str, Any], path: str) -> list[Any]:
+    """The list at a dotted path."""
+    found: Any = top
+    for key in path.split("."):
+        found = found.get(key, {}) if isinstance(found, Mapping) else {}
+    return list(found)
 
 
 def _contexts(name: str, wanted: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nlilab.core.errors import UserError
 from nlilab.core.files import parse_yaml, read_text
@@ -13,9 +13,23 @@ from nlilab.core.files import parse_yaml, read_text
 PARAMS = Path("params.yaml")
 CONF = Path("conf")
 
-WORD = "[a-z0-9][a-z0-9_.-]*"
-Name = Annotated[str, Field(pattern=f"^{WORD}$", description="a name fit for a path")]
-SetName = Annotated[str, Field(pattern=f"^{WORD}(/{WORD})?$", description="task/generator, or a dataset")]
+WORD = "[a-z0-9][a-z0-9_-]*"
+
+
+def _dotless(name: Any) -> Any:
+    """Refuse a dot, which DVC takes for a step into a mapping: it would look for the name in vain."""
+    if isinstance(name, str) and "." in name:
+        raise ValueError(
+            f"got {name!r}: names hold no dot, since DVC reads it as a step into a mapping; write "
+            f"{name.replace('.', '-')!r} (a generator's `model` may have dots)"
+        )
+    return name
+
+
+Name = Annotated[str, BeforeValidator(_dotless), Field(pattern=f"^{WORD}$", description="a name fit for a path")]
+SetName = Annotated[
+    str, BeforeValidator(_dotless), Field(pattern=f"^{WORD}(/{WORD})?$", description="task/generator, or a dataset")
+]
 
 
 class Settings(BaseModel):

@@ -7,7 +7,7 @@ from nlilab.report import beside, plots, words
 from nlilab.report import tables as t
 from nlilab.report.facts import Facts, Hardened
 from nlilab.report.naming import level, model_cell
-from nlilab.report.numbers import percent, plain, points, tenth, whole
+from nlilab.report.numbers import percent, plain, points, whole
 from nlilab.report.records import Attack, Pair, between, mean_of, rank
 from nlilab.report.verdicts import matrix, of_before, tests
 
@@ -57,7 +57,6 @@ def section(facts: Facts) -> t.Section:
         _transfer(facts),
         _made(facts),
         *(part for document in facts.documents.values() if document.recipe for part in _published(facts, document)),
-        _speed(facts),
         *_examples(facts),
     ]
     return t.Section("attack", "Under attack", t.drop(parts))
@@ -200,20 +199,11 @@ def _published(facts: Facts, document: Any) -> list[t.Part]:
         beside.under_attack(facts, document),
         t.say(
             "Ours: accuracy and loss on the attacked sample, as it was and as perturbed; shares over all rows of the "
-            "suite; speed of predicting the perturbed rows.",
+            "suite.",
             kind="caption",
         ),
         *beside.defects(document),
     ]
-
-
-def _speed(facts: Facts) -> t.Table:
-    speeds = [*facts.attack_speeds.values(), facts.read_speeds]
-    models = [m for m in facts.run.models if m in facts.read_speeds or m in facts.attack.victims]
-    lines = [t.row(model, *(tenth(found.get(model)) for found in speeds)) for model in models]
-    names = (*(f"attacking, {recipe}" for recipe in facts.attack_speeds), "predicting")
-    caption = "Rows per second on the machine of this run, models loaded. These figures alone differ from run to run."
-    return t.Table([*t.left("model"), *t.heads(*names)], lines, "Speed", caption)
 
 
 def _examples(facts: Facts) -> list[t.Part]:

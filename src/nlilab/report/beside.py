@@ -15,7 +15,7 @@ from nlilab.report.tables import Table as Shown
 STANDS = "[task]"  # in the name of our line, where its models are several
 MEASURES = {"accuracy": "accuracy", "rouge_l": "Rouge-L", "precision": "precision", "recall": "recall", "f1": "F1"}
 OF_A_LABEL = ("precision", "recall", "f1")  # of the first label: true, vulnerable, entailment
-UNITS = {"accuracy": "accuracy{}, %", "loss": "loss{}, nats", "rows_per_second": "evaluation{}, rows per second"}
+UNITS = {"accuracy": "accuracy{}, %", "loss": "loss{}, nats"}
 
 
 @dataclass(frozen=True)
@@ -195,9 +195,6 @@ def _figure(facts: Facts, figure: Figure, attack: Attack, hardened: str, stand: 
     model = hardened if figure.model == "hardened" else stand.base
     when = "after" if figure.rows == "attacked" else "before"
     value: float | None
-    if figure.measure == "rows_per_second":
-        value = facts.read_speeds.get(model)
-        return None if value is None else Cell(_unit(figure, value))
     if figure.measure == "loss":
         value = facts.score(attack, when, model, "loss")
     else:
@@ -224,6 +221,4 @@ def _share(facts: Facts, found: Shares, attack: Attack, model: str, stand: Stand
 
 
 def _unit(figure: Figure, value: float) -> str:
-    if figure.measure == "accuracy":
-        return percent(value, 2)
-    return decimals(value, 4) if figure.measure == "loss" else f"{value:g}"
+    return percent(value, 2) if figure.measure == "accuracy" else decimals(value, 4)

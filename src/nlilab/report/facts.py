@@ -58,8 +58,6 @@ class Facts:
     attacked_pairs: list[Pair]
     outcomes: Mapping[str, Any]
     gallery: list[Mapping[str, Any]]
-    attack_speeds: Mapping[str, Mapping[str, float]]  # rows per second: recipe -> model
-    read_speeds: Mapping[str, float]
     documents: Mapping[str, Document]
     sets: Mapping[str, DataSet]
     agreement: Mapping[str, Any]
@@ -183,10 +181,6 @@ def load(metrics: Path) -> Facts:
     def each(folder: str, names: Iterable[str]) -> dict[str, Any]:
         return {name: ordered(read_json(metrics / folder / f"{name}.json")) for name in names}
 
-    def speeds(folder: str, names: Iterable[str], end: str = "") -> dict[str, float]:
-        read = {name: read_json(metrics / folder / f"{name}{end}.json") for name in names if places}
-        return {name: float(file["rows_per_second"]) for name, file in read.items()}
-
     suites = each("suites", run.suites)
     run = run.model_copy(update={"suites": [name for names in by_task(run.suites, suites).values() for name in names]})
     accuracy = comparison["accuracy"]
@@ -216,8 +210,6 @@ def load(metrics: Path) -> Facts:
         attacked_pairs=pairs_of(comparison, places),
         outcomes=ordered(found["suites"]),
         gallery=found["gallery"],
-        attack_speeds={r: speeds("attacked", attack.victims, f"@{r}") for r in attack.recipes if places},
-        read_speeds=speeds("reading", attack.readers),
         documents=documents(),
         sets={one.name: one for one in sets if one},
         agreement=_maybe(metrics / "agreement.json") or NOBODY,

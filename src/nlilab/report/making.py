@@ -238,10 +238,9 @@ def suites(facts: Facts) -> t.Section:
 
 def end(facts: Facts) -> list[t.Section]:
     """Where it comes from, what it cannot show, and under which terms."""
-    speeds = ", but for the speeds" if facts.attacks else ""
     lead = (
         "The parameters behind every figure above. With the same parameters, data and machine the same page comes out, "
-        f"byte for byte{speeds}."
+        "byte for byte."
     )
     params = yaml.safe_dump(dict(facts.params), sort_keys=False, allow_unicode=True, width=100)
     shown: list[t.Part] = [t.say(lead, where=t.PAGE), t.say(params, kind="code", where=t.PAGE)]

@@ -14,7 +14,7 @@ TASK = "{task}"
 class Figure(Settings):
     """One figure of a document, on the model before (`base`) or after hardening; no value: not reported."""
 
-    measure: Literal["accuracy", "loss", "rows_per_second"]
+    measure: Literal["accuracy", "loss"]
     model: Literal["base", "hardened"]
     rows: Literal["clean", "attacked"]
     value: float | None

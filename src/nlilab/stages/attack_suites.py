@@ -43,10 +43,9 @@ def main(recipe: str, models: Path, suites: Path, out: Path, metrics: Path) -> N
         made.append(attacked.assign(seed=seed, task=attacked["own_task"])[columns])
     every = pd.concat(made, ignore_index=True)
     write_table(out, every)
-    speed = round(len(every) / seconds, 1)
     reasons = every["reason"][every["reason"] != ""].value_counts()
-    write_json(metrics, {"rows": len(every), "unperturbed": reasons.to_dict(), "rows_per_second": speed})
-    print(f"{models} by {recipe}: {len(every)} rows, {reasons.sum()} as they were, {speed} rows/s")
+    write_json(metrics, {"rows": len(every), "unperturbed": reasons.to_dict()})
+    print(f"{models} by {recipe}: {len(every)} rows, {reasons.sum()} as they were, {len(every) / seconds:.1f} rows/s")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pandas as pd
 
 from nlilab.attack.recipes import AttackSettings
 from nlilab.core.command import run
-from nlilab.core.files import read_table, refuse_strays, write_json, write_table
+from nlilab.core.files import read_table, refuse_strays, write_table
 from nlilab.core.params import run_settings, section
 from nlilab.core.progress import progress
 from nlilab.core.schema import probability_table
@@ -16,7 +16,7 @@ from nlilab.model.settings import PredictSettings, TrainSettings
 from nlilab.tasks.reading import load_reading, must_read
 
 
-def main(models: Path, attacked: Path, out: Path, metrics: Path) -> None:
+def main(models: Path, attacked: Path, out: Path) -> None:
     """Predict every victim's attacked rows."""
     run_, settings = run_settings(), section("attack", AttackSettings)
     refuse_strays(attacked, set(settings.victims))
@@ -45,9 +45,7 @@ def main(models: Path, attacked: Path, out: Path, metrics: Path) -> None:
         )
     table = pd.concat(tables, ignore_index=True)
     write_table(out, table)
-    speed = round(len(table) / seconds, 1)
-    write_json(metrics, {"rows": len(table), "rows_per_second": speed})
-    print(f"{models}: {len(table)} predictions under attack, {speed} rows/s")
+    print(f"{models}: {len(table)} predictions under attack, {len(table) / seconds:.1f} rows/s")
 
 
 if __name__ == "__main__":
