@@ -184,16 +184,14 @@ def _judge_request(
 
 
 def _read_verdict(text: str, task: Task) -> tuple[str, str]:
-    said = read_fields(text, ["label"])["label"].strip().strip(".\"'")
-    label = {_plain(name): name for name in (*task.labels, "invalid")}.get(_plain(said))
-    if label is None:
-        raise Unreadable(f"unknown label {said[:40]!r}")
-    try:
-        return label, read_fields(text, ["explanation"])["explanation"]
-    except Unreadable:
-        return label, ""
+    """The label and its reason; a text that names two different labels is unreadable."""
+    known = {_plain(name): name for name in (*task.labels, "invalid")}
+    said = read_fields(text, ["label"], further=["explanation"], same=_plain)
+    if (label := known.get(_plain(said["label"]))) is None:
+        raise Unreadable(f"unknown label {said['label'][:40]!r}")
+    return label, said["explanation"]
 
 
 def _plain(name: str) -> str:
     """A label's name as models also write it: "Choice 1" for choice1, "non entailment" for non-entailment."""
-    return re.sub(r"[\s_-]", "", name.lower())
+    return re.sub(r"[\s_-]", "", name.strip().strip(".\"'").lower())
