@@ -1,7 +1,6 @@
 """TarGEN's step 4, self-correction (section 3.3), by a judge's meta-prompt or by confident learning, or both."""
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -14,6 +13,7 @@ from pydantic import Field
 from nlilab.core.files import digest
 from nlilab.core.params import Name, Settings
 from nlilab.core.progress import Report
+from nlilab.core.schema import plain_label
 from nlilab.llm.answers import Unreadable, read_fields
 from nlilab.llm.request import Request
 from nlilab.llm.writer import Writer
@@ -193,5 +193,5 @@ def _read_verdict(text: str, task: Task) -> tuple[str, str]:
 
 
 def _plain(name: str) -> str:
-    """A label's name as models also write it: "Choice 1" for choice1, "non entailment" for non-entailment."""
-    return re.sub(r"[\s_-]", "", name.strip().strip(".\"'").lower())
+    """A label's name as models also write it, with marks and a full stop."""
+    return plain_label(name.strip().strip(".\"'"))
