@@ -177,6 +177,8 @@ def test_bare_labels_and_loose_lists_are_read() -> None:
     for text in ("{label: entailment}", "{'label': 'entailment'}", '{"label": entailment, "explanation": "E."}'):
         assert _read_verdict(text, nli)[0] == "entailment"
     assert _read_verdict("{'label': True}", load_task("boolq"))[0] == "true"
+    for spelled in ("not_entailment", "Not entailment.", "NON-ENTAILMENT", "non_entailment"):
+        assert _read_verdict(f'{{"label": "{spelled}"}}', load_task("rte"))[0] == "non-entailment"
     for text in ('["One.", "It\'s two.",]', "['One.', 'It's two.']", "{'seeds': ['One.', 'It's two.',]}"):
         assert read_list(text, "seeds") == ["One.", "It's two."]
     assert read_records('{"seeds": [{"a": "x", "b": "y",},]}', "seeds", ["a", "b"]) == [{"a": "x", "b": "y"}]
