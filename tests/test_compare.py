@@ -1,14 +1,20 @@
 """Verdicts on planted differences, and the label-map guard on planted permutations."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from conftest import ROOT
 from nlilab.core.errors import UserError
+from nlilab.core.files import write_json, write_table, write_text
 from nlilab.core.schema import THREE_WAY
+from nlilab.stages import score as score_stage
 from nlilab.verdict.compare import CompareSettings, Suite, compare, suite_from_rows
+from nlilab.verdict.permuted import blamed, guard_models, permuted_models
 from nlilab.verdict.suites import Answers, guard, guard_message, slices
 
 SETTINGS = CompareSettings(bootstrap=1000)
@@ -108,6 +114,86 @@ def test_the_guard_sees_every_permutation_and_no_other(order: tuple[str, ...]) -
     if order != THREE_WAY:
         assert {theirs: ours for ours, theirs in found["mapping"].items()} == dict(zip(THREE_WAY, order, strict=True))
         assert "look permuted" in guard_message("toy", found)
+
+
+def blame(suites: dict[str, dict[str, str]], skill: float = 0.6) -> tuple[str, list[str]]:
+    """What the guard says of the suite `a`, and whom it finds permuted; suite -> model -> how its answers are renamed.
+
+    A renaming is a permutation of the letters enc, which stand for our labels in their order.
+    """
+    by_suite, pooled = {}, {}
+    for number, (suite, models) in enumerate(suites.items()):
+        truth = np.random.default_rng(number).choice(THREE_WAY, 600).tolist()
+        answers = {}
+        for place, (model, order) in enumerate(models.items()):
+            said = predictions(truth, skill, 10 * number + place)
+            answers[model, 1] = Answers(said.probabilities[:, ["enc".index(letter) for letter in order]], THREE_WAY)
+        rows = pd.DataFrame({"label": truth})
+        by_suite[suite] = guard_models(rows, answers)
+        pooled[suite] = guard(rows, {model: part for (model, _), part in answers.items()})
+    return blamed("a", pooled["a"], by_suite, 4.0), list(permuted_models(by_suite, 4.0))
+
+
+def test_a_permuted_model_and_a_permuted_suite_are_told_apart() -> None:
+    """A suite whose labels are renamed shifts all models' answers alike, on itself alone."""
+    said, models = blame({"a": {"x": "cen", "y": "cen"}, "b": {"x": "enc", "y": "enc"}})
+    assert said.startswith("suite 'a': its labels look permuted") and "the same models answer b as declared" in said
+    assert "conf/datasets.yaml" in said and models == []
+    said, models = blame({"a": {"x": "cen", "y": "enc"}, "b": {"x": "cen", "y": "enc"}}, skill=0.7)
+    assert said.startswith("model 'x': the labels look permuted on every suite that is read (a, b)")
+    assert "train.labels" in said and "conf/datasets.yaml" not in said and models == ["x"]
+    said, models = blame({"a": {"x": "cen", "y": "cen"}, "b": {"x": "cen", "y": "cen"}})
+    assert said.startswith("models 'x', 'y': the labels look permuted on every suite") and models == ["x", "y"]
+    said, models = blame({"a": {"x": "cen", "y": "enc"}, "b": {"y": "enc"}})
+    assert said.startswith("model 'x': the labels look permuted on the suite (a)") and "y answers a as declared" in said
+    said, models = blame({"a": {"x": "cen", "y": "cen"}})
+    assert said.startswith("suite 'a': its labels look permuted") and "one suite cannot tell" in said and models == []
+    said, models = blame({"a": {"x": "cen", "y": "cen"}, "b": {"x": "nec", "y": "nec"}})
+    assert said.startswith("suite 'a'") and models == []  # two suites, each in its own way
+
+
+@pytest.mark.parametrize("fault", ["none", "model", "models", "suite"])
+def test_the_stage_says_whose_labels_are_permuted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params |= {"suites": ["s1", "s2"], "models": ["raw", "corrected"], "arms": ["raw", "corrected"]}
+    params |= {"two_step": {}, "harden": {}, "seeds": [1]}
+    params["attack"] |= {"suites": [], "recipes": [], "victims": [], "readers": []}
+    write_text(tmp_path / "params.yaml", yaml.safe_dump(params))
+    (tmp_path / "read").mkdir()
+    tables: dict[str, list[pd.DataFrame]] = {"raw": [], "corrected": []}
+    for number, suite in enumerate(params["suites"]):
+        truth = np.random.default_rng(number).choice(THREE_WAY, 400).tolist()
+        rows = pd.DataFrame(
+            {"id": [f"r{row}" for row in range(400)], "premise": "P.", "hypothesis": "H.", "label": truth}
+        )
+        rows = rows.assign(task="nli", group=rows["id"], cell="")
+        turned = [THREE_WAY[(THREE_WAY.index(label) + 1) % 3] for label in truth]
+        write_table(
+            tmp_path / f"suites/{suite}.parquet", rows.assign(label=turned) if (fault, number) == ("suite", 0) else rows
+        )
+        write_json(tmp_path / f"cards/{suite}.json", {"adversarial": False, "metric": "accuracy"})
+        for place, model in enumerate(tables):
+            said = predictions(truth, 0.7, 10 * number + place).probabilities
+            off = fault == "models" or (fault, model) == ("model", "raw")
+            columns = dict(zip(THREE_WAY, said[:, [1, 2, 0] if off else [0, 1, 2]].T, strict=True))
+            tables[model].append(rows[["id"]].assign(suite=suite, seed=1, **columns))
+    for model, parts in tables.items():
+        write_table(tmp_path / f"predictions/{model}.parquet", pd.concat(parts, ignore_index=True))
+    given = [Path(name) for name in ("predictions", "suites", "cards", "attacked", "read", "s.json", "rows", "a.json")]
+    if fault in ("none", "model"):
+        score_stage.main(*given)
+        warning = "warning: model 'raw': the labels look permuted on every suite that is read (s1, s2)"
+        assert (warning in capsys.readouterr().out) == (fault == "model")
+    else:
+        whose = {
+            "models": "^models 'raw', 'corrected': the labels look permuted",
+            "suite": "^suite 's1': its labels look",
+        }
+        with pytest.raises(UserError, match=whose[fault]):
+            score_stage.main(*given)
 
 
 def test_the_guard_is_indifferent_to_a_model_of_one_answer_and_to_chance() -> None:

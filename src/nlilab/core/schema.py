@@ -1,5 +1,6 @@
 """The rows that travel between stages, and the labels they carry: always by name, never by number."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,15 @@ ENTAILMENT, NEUTRAL, CONTRADICTION, NON_ENTAILMENT = "entailment", "neutral", "c
 THREE_WAY = (ENTAILMENT, NEUTRAL, CONTRADICTION)
 TWO_WAY = (ENTAILMENT, NON_ENTAILMENT)
 
+NOT_ENTAILMENT = {"notentailment", "noentailment", "notentailed", "nonentailed"}  # as others write non-entailment
+
 TEXT = ("premise", "hypothesis")
+
+
+def plain_label(name: str) -> str:
+    """A label's name by which spellings are joined: "Choice 1" is choice1, "not_entailment" is non-entailment."""
+    plain = re.sub(r"[\s_-]", "", name.casefold())
+    return "nonentailment" if plain in NOT_ENTAILMENT else plain
 
 
 def check_rows(rows: pd.DataFrame, labels: Sequence[str], place: str, texts: Sequence[str] = TEXT) -> None:

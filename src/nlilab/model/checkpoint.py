@@ -28,6 +28,7 @@ from nlilab.core.errors import UserError
 from nlilab.core.files import read_json, write_json, write_text
 from nlilab.core.params import validate
 from nlilab.model.heads import Classifier, Form, WordsHead, core, first_tokens, layout, pick_head
+from nlilab.model.joining import Loaded, head_modules, join_head, label_rows, matched, reorder, within
 from nlilab.model.memory import check_fits, memory_explained
 from nlilab.model.settings import HeadKind, Lora, TrainSettings
 from nlilab.tasks.reading import FILE as READING
@@ -50,11 +51,15 @@ def load_start(settings: TrainSettings, reading: Reading, start: Path | None = N
         tokenizer = AutoTokenizer.from_pretrained(place, revision=settings.revision)
         head = pick_head(config, settings.head, settings.model)
         check_fits(place, settings.revision, settings.model)
-        model, fresh = _load_base(place, settings.revision, head, reading, strict=False)
-    form = Form(head=head)
+        loaded = _load_base(place, settings.revision, head, reading, strict=False)
+    if head == "classifier":
+        join_head(loaded, config, settings.labels, reading.labels, settings.model)
+    elif settings.labels:
+        raise UserError(f"train.labels: got {', '.join(settings.labels)}, but a head of words has no rows: remove it")
+    model, form = loaded.model, Form(head=head)
     if settings.lora is not None:
         form = Form(head=head, base=settings.model, revision=settings.revision, lora=settings.lora)
-        model = _adapted(model, settings.lora, head, fresh)
+        model = _adapted(model, settings.lora, head, loaded.missing)
     return _assembled(model, tokenizer, reading, form, settings.model)
 
 
@@ -67,10 +72,10 @@ def load_trained(folder: Path, trainable: bool = False) -> Classifier:
     place = str(folder) if form.base is None else resolve(form.base)
     with loading(str(folder)):
         check_fits(place, form.revision, str(folder))
-        model, missing = _load_base(place, form.revision, form.head, reading, strict=form.base is None)
+        model, missing, _ = _load_base(place, form.revision, form.head, reading, strict=form.base is None)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if form.base is not None:
-            model = _with_saved_adapter(model, folder, trainable)
+            model = _with_saved_adapter(model, folder, trainable)  # with the whole head, in the reading's order
     if form.base is None:
         _check_head(folder, model, missing, form.head, reading)
     return _assembled(model, tokenizer, reading, form, str(folder))
@@ -82,8 +87,11 @@ def _check_head(folder: Path, model: Any, missing: Collection[str], head: HeadKi
         raise UserError(f"{folder} has no trained {kind} (lacks {', '.join(sorted(missing))})")
     if head == "classifier":
         names = [model.config.id2label[index] for index in range(model.config.num_labels)]
-        if names != reading.labels:
+        if (order := matched(names, reading.labels)) is None:
             raise UserError(f"{folder}: config.json answers {names}, {READING} {reading.labels}; train the model anew")
+        if order != sorted(order):  # somebody put head and names in another order
+            reorder(model, label_rows(model), order)
+            _name_rows(model.config, reading.labels)
 
 
 def save(classifier: Classifier, out: Path) -> None:
@@ -117,17 +125,13 @@ def resolve(model: str) -> str:
         ) from error
 
 
-def _load_base(
-    place: str, revision: str | None, head: HeadKind, reading: Reading, strict: bool
-) -> tuple[Any, set[str]]:
-    """The model in fp32, and the names of the weights that its checkpoint lacks; `strict` refuses other sizes."""
+def _load_base(place: str, revision: str | None, head: HeadKind, reading: Reading, strict: bool) -> Loaded:
+    """The model in fp32, with our labels' names; `strict` keeps those of its config and refuses other sizes."""
     if head == "classifier":
-        names = dict(enumerate(reading.labels))
-        changes = {} if strict else {"num_labels": len(names), "id2label": names}
+        config = AutoConfig.from_pretrained(place, revision=revision)
         if not strict:
-            changes |= {"label2id": {name: number for number, name in names.items()}}
-            changes |= {"problem_type": "single_label_classification"}
-        config = AutoConfig.from_pretrained(place, revision=revision, **changes)
+            _name_rows(config, reading.labels)
+            config.problem_type = "single_label_classification"
         kind: Any = AutoModelForSequenceClassification
     else:
         config = AutoConfig.from_pretrained(place, revision=revision)
@@ -140,7 +144,12 @@ def _load_base(
         ignore_mismatched_sizes=not strict,
         output_loading_info=True,
     )
-    return model, set(info["missing_keys"])
+    return Loaded(model, set(info["missing_keys"]), {name: size for name, size, _ in info["mismatched_keys"]})
+
+
+def _name_rows(config: PreTrainedConfig, labels: list[str]) -> None:
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: number for number, label in enumerate(labels)}
 
 
 def _load_further(start: Path, settings: TrainSettings, reading: Reading) -> Classifier:
@@ -185,12 +194,12 @@ def _adapted(model: PreTrainedModel, lora: Lora, head: HeadKind, fresh: Collecti
     from peft import LoraConfig, get_peft_model
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as USUAL
 
-    heads = _head_modules(model, fresh) if head == "classifier" else {name.rpartition(".")[0] for name in fresh}
+    heads = head_modules(model, fresh) if head == "classifier" else {name.rpartition(".")[0] for name in fresh}
     last = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     linear = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear | Conv1D) and module is not last and not _within(name, heads)
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not last and not within(name, heads)
     ]
     names = sorted({name.rpartition(".")[2] for name in linear})
     asked = lora.target_modules or []
@@ -209,17 +218,6 @@ def _adapted(model: PreTrainedModel, lora: Lora, head: HeadKind, fresh: Collecti
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights stored the other way round (GPT-2), which peft then sees to
         return get_peft_model(model, config)
-
-
-def _head_modules(model: PreTrainedModel, fresh: Collection[str]) -> set[str]:
-    """The modules of the classification head, and others whose weights the checkpoint lacks (a pooler)."""
-    own = {name for name, child in model.named_children() if any(True for _ in child.parameters())}
-    own.discard(model.base_model_prefix)
-    return own | {module for name in fresh if not _within(module := name.rpartition(".")[0], own)}
-
-
-def _within(name: str, modules: Collection[str]) -> bool:
-    return any(f"{name}.".startswith(f"{module}.") for module in modules)
 
 
 def _save_adapter(model: "PeftModel", form: Form, out: Path) -> None:

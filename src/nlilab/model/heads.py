@@ -137,7 +137,8 @@ def pick_head(config: PreTrainedConfig, wish: Literal["auto", HeadKind], name: s
             f"cannot load the model {name}: the architecture {sort!r} neither classifies texts nor says words; "
             "name an encoder (BERT, ELECTRA), an encoder-decoder (T5) or a decoder (GPT-2, Llama)"
         )
-    head: HeadKind = ("words" if kind == "encoder-decoder" and speaks else "classifier") if wish == "auto" else wish
+    own: HeadKind = "words" if kind == "encoder-decoder" and speaks and not _classified(config) else "classifier"
+    head = own if wish == "auto" else wish
     if head == "words" and not speaks:
         raise UserError(
             f"train.head: got words, but {name} ({sort}) is an {kind} that says no next word; set train.head to "
@@ -149,6 +150,11 @@ def pick_head(config: PreTrainedConfig, wish: Literal["auto", HeadKind], name: s
             "set train.head to words"
         )
     return head
+
+
+def _classified(config: PreTrainedConfig) -> bool:
+    """Whether the checkpoint is one of a classifier, with a head that was trained (BART on MultiNLI)."""
+    return any("ForSequenceClassification" in name for name in config.architectures or ())
 
 
 def layout(config: PreTrainedConfig, head: HeadKind) -> Layout:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from nlilab.core.params import CONF, Settings, conf_entry, read_yaml
+from nlilab.core.schema import plain_label
 
 HeadKind = Literal["classifier", "words"]
 
@@ -31,6 +32,11 @@ class TrainSettings(Settings):
         description="classifier: a new layer over the labels; words: the score of each label's word (task.yaml) as the "
         "answer's first token; auto: words for encoder-decoders, classifier for all others",
     )
+    labels: Annotated[list[str], Field(min_length=2)] | None = Field(
+        default=None,
+        description="of a model that classifies already: the names of its head's rows, in their order, where its "
+        "config.json does not name them (LABEL_0); heads are joined to an arm's labels by name",
+    )
     steps: Annotated[int, Field(ge=0, description="optimiser steps; 0: the model stays as it is")]
     resample: bool = Field(
         default=False,
@@ -53,6 +59,12 @@ class TrainSettings(Settings):
         default=False, description="compute activations again on the way back: less memory, about a third slower"
     )
     lora: Lora | None = Field(default=None, description="train low-rank adapters instead of all weights")
+
+    @model_validator(mode="after")
+    def _names_each_row_once(self) -> Self:
+        if self.labels and len(set(map(plain_label, self.labels))) < len(self.labels):
+            raise ValueError(f"labels: {', '.join(self.labels)}: a name stands twice; name each row of the head once")
+        return self
 
     @model_validator(mode="after")
     def _divides(self) -> Self:

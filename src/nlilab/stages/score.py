@@ -13,9 +13,17 @@ from nlilab.core.files import read_json, read_table, refuse_strays, write_json, 
 from nlilab.core.params import Run, run_settings, section
 from nlilab.core.schema import probabilities_of, task_of
 from nlilab.tasks.reading import scheme_of
+from nlilab.verdict.permuted import (
+    MODEL_REMEDY,
+    blamed,
+    guard_models,
+    model_message,
+    permuted_models,
+    suspicious,
+)
 from nlilab.verdict.questions import TRUE, picked, questions
 from nlilab.verdict.robustness import CLEAN, Attacked, facts, gallery, scored, under
-from nlilab.verdict.suites import GUARD_LEAST, Answers, ScoreSettings, guard, guard_message, score, slices
+from nlilab.verdict.suites import Answers, ScoreSettings, guard, guard_message, score, slices
 
 Key = tuple[str, int]  # model, seed
 
@@ -40,8 +48,12 @@ def main(
                 f"params.yaml: suites: no model reads {name!r} (task {task_of(suite)}): leave it out, or train "
                 "an arm on rows of its task"
             )
-        scores[name], table = _suite(name, suite, clean[name], settings, read_json(cards / f"{name}.json"))
-        tables.append(table)
+    told = {name: read_json(cards / f"{name}.json") for name in whole}
+    guards = _guarded(whole, clean, told, settings)
+    for name, suite in whole.items():
+        sides = slices(suite, settings.long_words)
+        scores[name], table = _suite(suite, clean[name], sides, guards[name], told[name])
+        tables.append(table.assign(suite=name))
     found: dict[str, Any] = {"suites": {}, "gallery": []}
     if attack.victims:
         every = _Attacks(attacked, read, run_, attack)
@@ -142,20 +154,34 @@ def _attacked_rows(one: Attacked, place: str, answers: Mapping[Key, Answers]) ->
     return pd.concat([one.rows[["label", "group", "cell"]], one.sides, pd.DataFrame(right)], axis=1).assign(suite=place)
 
 
+def _guarded(
+    whole: Mapping[str, pd.DataFrame],
+    clean: Mapping[str, Mapping[Key, Answers]],
+    cards: Mapping[str, Mapping[str, Any]],
+    settings: ScoreSettings,
+) -> dict[str, dict[str, Any]]:
+    """The label-map guard's findings by suite; stop where labels are permuted, and say whose: a suite's, a model's."""
+    pooled = {
+        name: guard(suite, {f"{model}/{seed}": part for (model, seed), part in clean[name].items()})
+        for name, suite in whole.items()
+    }
+    plain = {name: guard_models(suite, clean[name]) for name, suite in whole.items() if not cards[name]["adversarial"]}
+    for name, found in pooled.items():
+        found["warned"] = suspicious(found, settings.guard_z)
+        if found["warned"] and name in plain:
+            raise UserError(blamed(name, found, plain, settings.guard_z))
+        if found["warned"]:
+            message = guard_message(name, found)
+            print(f"warning: {message}; it is marked adversarial, so a sound model may be wrong by system")
+    for model, suites in permuted_models(plain, settings.guard_z).items():
+        print(f"warning: {model_message([model], suites, plain[suites[0]][model])}; {MODEL_REMEDY}")
+    return pooled
+
+
 def _suite(
-    name: str, suite: pd.DataFrame, answers: dict[Key, Answers], settings: ScoreSettings, card: dict[str, Any]
+    suite: pd.DataFrame, answers: dict[Key, Answers], sides: pd.DataFrame, guarded: dict[str, Any], card: dict[str, Any]
 ) -> tuple[dict[str, object], pd.DataFrame]:
-    sides, scheme = slices(suite, settings.long_words), scheme_of(suite)
-    found = guard(suite, {f"{model}/{seed}": part for (model, seed), part in answers.items()})
-    suspicious = found["z"] >= settings.guard_z and found["permuted"] - found["declared"] > GUARD_LEAST
-    if suspicious:
-        message = guard_message(name, found)
-        if not card["adversarial"]:
-            raise UserError(
-                f"{message}; correct `labels` in conf/datasets.yaml, "
-                "or set `adversarial: true` if it misleads by design"
-            )
-        print(f"warning: {message}; it is marked adversarial, so a sound model may be wrong by system")
+    scheme = scheme_of(suite)
     gold, kind = suite["label"].to_numpy(dtype=str), card["metric"]
     models: dict[str, dict[str, Any]] = {}
     correct = {}
@@ -175,8 +201,8 @@ def _suite(
         shown["label"] = TRUE
     table = pd.concat([shown, pd.DataFrame(correct)], axis=1)
     majority = float(shown["label"].value_counts(normalize=True).max()) if kind != "pick-one" else None
-    scores: dict[str, object] = {"models": models, "guard": {**found, "warned": bool(suspicious)}, "majority": majority}
-    return scores, table.assign(suite=name)
+    scores: dict[str, object] = {"models": models, "guard": guarded, "majority": majority}
+    return scores, table
 
 
 if __name__ == "__main__":

@@ -110,10 +110,11 @@ def guard(rows: pd.DataFrame, predictions: Mapping[str, Answers]) -> dict[str, A
     gold = rows["label"].to_numpy(dtype=str)
     present = [label for label in scheme if (gold == label).any()]
     named = [answers.named(scheme) for answers in predictions.values()]
+    shares = {label: 1 / (len(present) * (gold == label).sum()) for label in present}
+    weight = np.array([shares[label] for label in gold])
 
     def hits(reading: Mapping[str, str]) -> Floats:
         read = np.array([reading[label] for label in gold])
-        weight = np.array([1 / (len(present) * (gold == label).sum()) for label in gold])
         right: Floats = np.mean([guess == read for guess in named], axis=0)
         weighted: Floats = right * weight * len(gold)
         return weighted

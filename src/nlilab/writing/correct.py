@@ -1,7 +1,6 @@
 """TarGEN's step 4, self-correction (section 3.3), by a judge's meta-prompt or by confident learning, or both."""
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -14,6 +13,7 @@ from pydantic import Field
 from nlilab.core.files import digest
 from nlilab.core.params import Name, Settings
 from nlilab.core.progress import Report
+from nlilab.core.schema import plain_label
 from nlilab.llm.answers import Unreadable, read_fields
 from nlilab.llm.request import Request
 from nlilab.llm.writer import Writer
@@ -184,16 +184,14 @@ def _judge_request(
 
 
 def _read_verdict(text: str, task: Task) -> tuple[str, str]:
-    said = read_fields(text, ["label"])["label"].strip().strip(".\"'")
-    label = {_plain(name): name for name in (*task.labels, "invalid")}.get(_plain(said))
-    if label is None:
-        raise Unreadable(f"unknown label {said[:40]!r}")
-    try:
-        return label, read_fields(text, ["explanation"])["explanation"]
-    except Unreadable:
-        return label, ""
+    """The label and its reason; a text that names two different labels is unreadable."""
+    known = {_plain(name): name for name in (*task.labels, "invalid")}
+    said = read_fields(text, ["label"], further=["explanation"], same=_plain)
+    if (label := known.get(_plain(said["label"]))) is None:
+        raise Unreadable(f"unknown label {said['label'][:40]!r}")
+    return label, said["explanation"]
 
 
 def _plain(name: str) -> str:
-    """A label's name as models also write it: "Choice 1" for choice1, "non entailment" for non-entailment."""
-    return re.sub(r"[\s_-]", "", name.lower())
+    """A label's name as models also write it, with marks and a full stop."""
+    return plain_label(name.strip().strip(".\"'"))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nlilab.core.files import digest
+from nlilab.llm.answers import texts_shown
 from nlilab.llm.writer import Strategy
 from nlilab.tasks.definition import Prompt, Task, load_strategy
 
@@ -36,6 +37,10 @@ class Asked:
     def wording(self, label: str) -> str:
         """The digest of the prompt that asks for a label."""
         return (self.prompt or self.task.generate[label]).digest
+
+    def shown(self, label: str) -> set[str]:
+        """The texts that the prompt of a label shows to be filled in: an answer of them alone is none."""
+        return texts_shown((self.prompt or self.task.generate[label]).text)
 
     def messages(self, cell: Mapping[str, Any]) -> Messages:
         """The prompt of a plan cell."""

@@ -11,7 +11,7 @@ from nlilab.core.errors import UserError
 from nlilab.core.files import digest
 from nlilab.core.params import Name, Settings
 from nlilab.core.progress import Report
-from nlilab.llm.answers import Unreadable, read_fields, read_list, read_records
+from nlilab.llm.answers import Unreadable, read_fields, read_list, read_records, texts_shown
 from nlilab.llm.request import Request
 from nlilab.llm.writer import Writer, text_of
 from nlilab.tasks.definition import Task, answer_schema
@@ -49,7 +49,7 @@ def write_contexts(writer: Writer, task: Task, count: int) -> list[str]:
     def ask(sample: int) -> list[str]:
         meta = {"task": task.name, "step": "contexts", "n": str(count)}
         request = writer.request(task.contexts.messages(n=count), schema, sample, meta)
-        return read_list(text_of(writer.ask([request])[0]), "contexts")
+        return read_list(text_of(writer.ask([request])[0]), "contexts", texts_shown(task.contexts.text))
 
     return _collect(ask, count, f"{writer.name} wrote {{got}} different contexts of {count}; lower plan.contexts")
 
@@ -61,7 +61,7 @@ def write_seeds(writer: Writer, task: Task, contexts: list[str], per_context: in
     """
     if listed := task.seeds.items:
         return _listed_seeds(task, contexts, per_context, listed)
-    fields, shapes = task.file.seeds, task.shapes()
+    fields, shapes, shown = task.file.seeds, task.shapes(), texts_shown(task.seeds.text)
     item = {"type": "string"} if len(fields) == 1 else answer_schema({field: {"type": "string"} for field in fields})
     schema = answer_schema({"seeds": {"type": "array", "items": item}})
     rows: list[dict[str, str]] = []
@@ -79,7 +79,7 @@ def write_seeds(writer: Writer, task: Task, contexts: list[str], per_context: in
         for request, answer in zip(requests, writer.ask(requests, report), strict=True):
             context = request.meta["context"]
             try:
-                found = _read_seeds(text_of(answer), fields)
+                found = _read_seeds(text_of(answer), fields, shown)
             except Unreadable as error:
                 found, reason = [], f" (an answer was unreadable: {error})"
             for seed in found:
@@ -115,10 +115,10 @@ def _listed_seeds(task: Task, contexts: list[str], per_context: int, items: list
     return pd.DataFrame(rows)
 
 
-def _read_seeds(text: str, fields: list[str]) -> list[dict[str, str]]:
+def _read_seeds(text: str, fields: list[str], shown: set[str]) -> list[dict[str, str]]:
     if len(fields) == 1:
-        return [{fields[0]: item} for item in read_list(text, "seeds")]
-    return read_records(text, "seeds", fields)
+        return [{fields[0]: item} for item in read_list(text, "seeds", shown)]
+    return read_records(text, "seeds", fields, shown)
 
 
 def plan_cells(task: Task, seeds: pd.DataFrame, samples: int) -> pd.DataFrame:
@@ -157,6 +157,7 @@ def write_instances(
         {str(key): value for key, value in row.items()} for row in cells.to_dict("records")
     ]
     prompts = [asked.messages(record) for record in records]
+    shown = {text for label in asked.task.labels for text in asked.shown(label)}
     asked_before = Counter[Messages]()  # cells of one prompt (without a seed in it, many) ask for different samples
     for record, messages in zip(records, prompts, strict=True):
         record["sample"] = asked_before[messages]
@@ -164,7 +165,7 @@ def write_instances(
     found, failed = ask_until_read(
         list(zip(records, prompts, strict=True)),
         lambda prompted, further: _instance_request(writer, asked, schema, *prompted, further),
-        lambda text: read_fields(text, asked.fields),
+        lambda text: read_fields(text, asked.fields, shown=shown),
         lambda requests: writer.ask(requests, report),
         attempts,
     )
