@@ -505,6 +505,29 @@ def test_what_was_paid_for_is_counted_recorded_and_replayed_without_a_key(projec
     assert "nlilab record" in printed and "Traceback" not in printed
 
 
+def test_experiments_wherever_they_run_buy_an_answer_once(tmp_path: Path, tiny_encoder: Path) -> None:
+    """Two workers of the queue side by side, then a temporary folder, then the workspace itself."""
+    project, stage = small_copy(tmp_path / "project", tiny_encoder), "generate@nli-paid"
+    with serve() as server:
+        server.answer, server.latency = _toy, 0.05
+        _paid(project, server.url)
+        for number, name in enumerate(("one", "two")):
+            sh(project, "dvc", "exp", "run", "--queue", "-n", name, "-S", f"compare.bootstrap={1001 + number}", stage)
+        sh(project, "dvc", "queue", "start", "-j", "2")
+        deadline = time.monotonic() + 300
+        while {"one", "two"} - set(sh(project, "dvc", "exp", "list", "--name-only").split()):
+            assert time.monotonic() < deadline, sh(project, "dvc", "queue", "status")
+            time.sleep(1)
+        assert len(set(map(json.dumps, server.requests))) == len(server.requests) == 60
+        sh(project, "dvc", "exp", "run", "--temp", "-n", "three", "-S", "compare.bootstrap=1003", stage)
+        assert ran(sh(project, "dvc", "exp", "run", "-f", "-n", "four", stage))[-1] == stage
+        assert len(server.requests) == 60
+        assert list((project / ".cache/llm").glob("*.sqlite")) and not list((project / ".dvc/tmp").rglob("*.sqlite"))
+        elsewhere = str(tmp_path / "elsewhere")
+        sh(project, "dvc", "exp", "run", "--temp", "-n", "five", "-f", stage, NLILAB_CACHE=elsewhere)
+        assert len(server.requests) == 120 and (tmp_path / "elsewhere/llm/store.sqlite").is_file()
+
+
 def test_one_budget_holds_for_all_stages_of_a_run(project: Path) -> None:
     with serve() as server:
         server.answer = _toy
