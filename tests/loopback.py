@@ -63,6 +63,7 @@ class Loopback:
         self.latency = 0.0
         self.answer: Callable[[str], str] = lambda prompt: f"echo: {prompt}"
         self.endings: dict[str, str] = {}  # prompt -> length, refused, empty or half, online and in batches
+        self.shape: Callable[[Json], Json] = lambda answer: answer  # what becomes of every good answer's body
         self.cached = (0, 0)  # tokens of each input that the prompt cache gave and took
         self.calls: list[str] = []  # "METHOD /path" of all requests, in order
         self.requests: list[Json] = []  # the JSON bodies that came, in order
@@ -186,7 +187,7 @@ class Loopback:
         text = {"empty": "", "refused": "", "half": "half \ud83d"}.get(ending, self.answer(prompt))
         if good:
             self.answered[prompt] += 1
-        return wire.ANSWERS[protocol](body["model"], text, ending, *self.cached)
+        return self.shape(wire.ANSWERS[protocol](body["model"], text, ending, *self.cached))
 
     def _create(self, call: Call, calls: Sequence[tuple[str, Json]], metadata: dict[str, str]) -> Batch:
         """Enter a batch into the books: all that becomes of it, and what is bought, is settled now."""

@@ -104,7 +104,8 @@ def ledger(
     for line in _per_row(store):
         console.print(line)
     console.print(
-        "cut: or refused, or empty; in, out: tokens; assumed: the most that broken calls can have cost, in dollars; "
+        "cut: or refused, or empty; in, out: tokens; assumed: dollars by estimate, of answers whose tokens nobody "
+        "counted, and of broken calls the most they can have cost; "
         f"store: {store.path}",
         soft_wrap=True,
     )

@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from nlilab.core.errors import UserError
 from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ErrorKind, ProviderError
-from nlilab.llm.money import BATCH_SHARE, Budget, Tariff, run_name
+from nlilab.llm.money import BATCH_SHARE, Budget, Tariff, measured, run_name
 from nlilab.llm.request import Identity, Request, Response
 from nlilab.llm.store import Store, row
 
@@ -238,11 +238,20 @@ class Log:
             )
         return found
 
-    def import_results(self, batch: Batch, results: Mapping[str, Outcome], tariff: Tariff) -> float:
-        """Keep the results of one batch; what is there already (a crash, another process) stays. Returns dollars."""
+    def import_results(
+        self, batch: Batch, results: Mapping[str, Outcome], tariff: Tariff
+    ) -> tuple[dict[str, Outcome], float]:
+        """Keep the results of one batch; what is there already (a crash, another process) stays.
+
+        Returns the results, with estimates of what their provider did not count, and the dollars of the new ones.
+        """
         requests = self.requests(batch.id, list(results))
+        told = {
+            key: measured(requests[key], outcome) if isinstance(outcome, Response) and key in requests else outcome
+            for key, outcome in results.items()
+        }
         rows = []
-        for key, outcome in results.items():
+        for key, outcome in told.items():
             if outcome is not None and key in requests:
                 bill = replace(tariff.bill(requests[key], outcome, batch.name), run=batch.run)
                 rows.append((key, row(requests[key], outcome, bill), bill.dollars))
@@ -258,7 +267,7 @@ class Log:
             self.store.insert(connection, [values for values, _ in fresh])
             return sum(dollars for _, dollars in fresh)
 
-        return self.store.change(insert)
+        return told, self.store.change(insert)
 
     def import_exported(self, outcomes: Mapping[str, Outcome], tariff: Tariff) -> tuple[int, list[str]]:
         """Keep results that came by hand: (how many are new, the keys that no export of ours asked)."""
@@ -460,7 +469,9 @@ async def import_batch(
         else:
             strangers += 1
     for part in _parts(outcomes):
-        dollars += log.import_results(batch, part, tariff)
+        told, paid = log.import_results(batch, part, tariff)
+        outcomes |= told
+        dollars += paid
     if strangers and not outcomes:
         log.disown(batch)
     else:

@@ -18,7 +18,7 @@ from nlilab.core.files import digest
 from nlilab.llm.batch import Job, buy
 from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ErrorKind, ProviderError
 from nlilab.llm.keys import KEY_VARIABLES
-from nlilab.llm.money import Budget, Tariff, run_name, spent_in
+from nlilab.llm.money import Budget, Tariff, measured, run_name, spent_in
 from nlilab.llm.recording import Recording, recording_path
 from nlilab.llm.request import Finish, Identity, Request, Response, writable
 from nlilab.llm.store import Store
@@ -399,7 +399,8 @@ class _Run:
                 raise UserError(self.broke(requests[0], most))
             dollars = most
             try:
-                answers = await self._ask(call.provider, requests)
+                pairs = zip(requests, await self._ask(call.provider, requests), strict=True)
+                answers = [measured(r, answer) if isinstance(answer, Response) else answer for r, answer in pairs]
                 bills = [tariff.bill(request, answer) for request, answer in zip(requests, answers, strict=True)]
                 dollars = sum(bill.dollars for bill in bills)
                 commits = [self.client.store.commit(*one) for one in zip(requests, answers, bills, strict=True)]

@@ -96,6 +96,8 @@ class Response:
     output_tokens: int = 0
     cache_read_tokens: int = 0  # of the input: served from the provider's prompt cache, at a lower price
     cache_write_tokens: int = 0  # of the input: written into it, at a higher one
+    # Which of "input" and "output" the provider did not count: these two numbers are then estimates (money.measured).
+    untold: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", writable(self.text))

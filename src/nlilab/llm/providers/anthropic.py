@@ -10,7 +10,16 @@ from anthropic.types.messages import MessageBatch, MessageBatchIndividualRespons
 from nlilab.llm.batch import BatchState, Outcome
 from nlilab.llm.errors import ProviderError, from_status
 from nlilab.llm.keys import api_key, redacted
-from nlilab.llm.providers.sdk import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, UNREADABLE, SdkProvider, named
+from nlilab.llm.providers.sdk import (
+    CONNECT_SECONDS,
+    PAGE,
+    SILENCE_SECONDS,
+    UNREADABLE,
+    SdkProvider,
+    counts,
+    named,
+    tokens,
+)
 from nlilab.llm.request import Finish, Request, Response
 
 ADDRESS = "https://api.anthropic.com"
@@ -159,9 +168,13 @@ def _response(key: str, message: Message) -> Response:
     if finish is Finish.STOP and not text.strip():
         finish = Finish.EMPTY
     usage = message.usage
-    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    asked = usage.input_tokens + read + written
-    return Response(key, text, finish, message.model, asked, usage.output_tokens, read, written)
+    plain, read, written, given = (
+        getattr(usage, name, None)
+        for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
+    )
+    asked = tokens(plain) + tokens(read) + tokens(written) if plain is not None else None
+    spoken = sum(len(getattr(block, "thinking", None) or "") for block in message.content) + len(text)
+    return Response(key, text, finish, message.model, **counts(asked, given, read, written, spoken))
 
 
 def _state(batch: MessageBatch) -> BatchState:

@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletion
 from nlilab.llm.batch import BatchState, Outcome
 from nlilab.llm.errors import ProviderError, from_status
 from nlilab.llm.keys import api_key, redacted
-from nlilab.llm.providers.sdk import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, UNREADABLE, SdkProvider, named
+from nlilab.llm.providers.sdk import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, UNREADABLE, SdkProvider, counts, named
 from nlilab.llm.request import Finish, Request, Response
 
 ADDRESS = "https://api.openai.com/v1"
@@ -152,19 +152,37 @@ class OpenAI(SdkProvider):
 def _response(key: str, completion: ChatCompletion) -> Response:
     """The completion as a Response; UNREADABLE where the body is none."""
     choice = completion.choices[0]
-    text, refusal = choice.message.content or "", choice.message.refusal
+    text, refusal, thought = _said(choice.message)
     finish = FINISHES.get(choice.finish_reason)
     if finish is None:
         raise ValueError(f"finish_reason {choice.finish_reason!r}, expected one of {', '.join(FINISHES)}")
+    spoken = len(text) + len(refusal) + thought
     if refusal:
         text, finish = refusal, Finish.REFUSED
     elif finish is Finish.STOP and not text.strip():
         finish = Finish.EMPTY
     usage = completion.usage
-    if usage is None:
-        return Response(key, text, finish, completion.model)
-    read = (usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens) or 0
-    return Response(key, text, finish, completion.model, usage.prompt_tokens, usage.completion_tokens, read)
+    asked, given = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+    read = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
+    return Response(key, text, finish, completion.model, **counts(asked, given, read, 0, spoken))
+
+
+def _said(message: Any) -> tuple[str, str, int]:
+    """The text, the refusal, and how long the thoughts are: some servers send all of them as parts of the content."""
+    content = message.content
+    parts = [content] if isinstance(content, (str, Mapping)) else content or []
+    text, refusal = "", message.refusal or ""
+    thoughts = [getattr(message, name, None) or "" for name in ("reasoning_content", "reasoning")]
+    for part in parts:
+        if isinstance(part, str):
+            text += part
+        elif (kind := part.get("type", "text")) in ("text", "output_text"):
+            text += part["text"]
+        elif kind == "refusal":
+            refusal += part["refusal"]
+        else:
+            thoughts.append(part)
+    return text, refusal, sum(len(str(thought)) for thought in thoughts)
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
