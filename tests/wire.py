@@ -22,6 +22,7 @@ ERRORS: dict[str, tuple[int, dict[str, str], Json]] = {
     "400": (400, {}, {"type": "invalid_request_error", "message": "no such parameter, said {key}"}),
     "404": (404, {}, {"type": "not_found_error", "message": "no such thing here"}),
     "500": (500, {}, {"type": "api_error", "message": "internal"}),
+    "503": (503, {}, {"type": "api_error", "message": "not now"}),
     "529": (529, {}, {"type": "overloaded_error", "message": "overloaded"}),
 }
 

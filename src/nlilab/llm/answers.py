@@ -17,6 +17,10 @@ class Unreadable(Exception):
     """An answer that cannot be read; its text is the reason that goes into the rejects."""
 
 
+class Unanswered(Unreadable):
+    """No answer at all, for reasons that pass: the provider was asked until the attempts were used up."""
+
+
 def read_fields(text: str, fields: Sequence[str]) -> dict[str, str]:
     """The named text fields of an answer: from a JSON object, or from lines `Field: value`."""
     value = _first_json(text, "{")

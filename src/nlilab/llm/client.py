@@ -112,6 +112,7 @@ class Client:
 
     `mode`: auto looks into recordings, then the store, then calls; replay never calls; live passes recordings over.
     `transport`: batch sends what is missing through the provider's batch API and waits at most `batch_wait` seconds.
+    `holes` is the share of requests that may stay unanswered: a server that answers fewer is not given up.
     `budget` is in dollars for the whole run; `tariffs` are by provider, model and address, `recordings` by generator.
     """
 
@@ -126,6 +127,7 @@ class Client:
         transport: Transport = "online",
         batch_wait: float = 0.0,
         budget: float | None = None,
+        holes: float = 0.0,
     ) -> None:
         self.store = store
         self.concurrency = concurrency
@@ -135,6 +137,7 @@ class Client:
         self.transport = transport
         self.batch_wait = batch_wait
         self.budget = budget
+        self.holes = holes
         self.tariffs: dict[Identity, Tariff] = {}
         self.recordings: dict[str, Recording] = {}
         self._local: dict[Identity, Provider] = {}
@@ -211,6 +214,7 @@ class _Run:
         self.landing: set[asyncio.Future[Any]] = set()  # answers on their way to the disk
         self.broken: BaseException | None = None  # why they did not get there
         self.exhausted_in_a_row = 0
+        self.unstarted = 0  # online calls that nobody has begun
         self.budget = Budget(client.budget, spent_in(client.store, run_name()) if client.budget is not None else 0.0)
         self.providers: dict[Identity, tuple[Provider, Throttle]] = {}
 
@@ -320,7 +324,7 @@ class _Run:
         """Serve every call; at the first error that stops the run, let those under way land and raise it."""
         if not calls:
             return
-        waiting = iter(calls)
+        waiting, self.unstarted = iter(calls), len(calls)
         count = min(self.client.concurrency, len(calls))
         workers = [asyncio.create_task(self._work(waiting)) for _ in range(count)]
         try:
@@ -340,6 +344,7 @@ class _Run:
 
     async def _work(self, waiting: Iterator[_Call]) -> None:
         for call in waiting:
+            self.unstarted -= 1
             await self._serve(call, call.jobs)
             if self.stopping.is_set():
                 return
@@ -461,7 +466,8 @@ class _Run:
         if error.kind in STOPS_THE_RUN:
             raise UserError(self.stop_message(request.provider, request.model, error))
         self.exhausted_in_a_row += error.kind in RETRIES
-        if self.exhausted_in_a_row >= GIVE_UP_AFTER:
+        allowed = self.progress.failed < self.client.holes * self.progress.total
+        if self.exhausted_in_a_row >= GIVE_UP_AFTER and self.unstarted and not allowed:
             raise UserError(
                 f"{name}: {GIVE_UP_AFTER} requests in a row used up their attempts, the last with {error}; "
                 f"{self.kept()}: see to the server or the connection, then run the same command again"
