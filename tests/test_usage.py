@@ -153,3 +153,22 @@ def test_thoughts_are_no_text_but_were_paid_for(
 def test_a_part_that_is_none_is_unreadable(server: Loopback, store: Store) -> None:
     server.shape = with_content([3])
     assert texts(run(store, asked(server, "openai", 1))) == ["!unparseable"]
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ({"code": 429, "message": "slower"}, "rate_limited"),
+        ({"code": 400, "message": "no such parameter"}, "bad_request"),
+        ({"code": "upstream", "message": "gone"}, "overloaded"),
+        ("gone", "overloaded"),
+    ],
+)
+def test_an_error_with_the_status_200_is_an_error(
+    server: Loopback, store: Store, monkeypatch: pytest.MonkeyPatch, transport: str, told: Any, kind: str
+) -> None:
+    server.shape = lambda answer: {"error": told}
+    client = Client(store, transport=transport, batch_wait=30.0, attempts=1)  # type: ignore[arg-type]
+    assert texts(client.run(asked(server, "openai", 1))) == [f"!{kind}"]
+    assert not bills(store)[0][0]

@@ -254,16 +254,17 @@ class Log:
         for key, outcome in told.items():
             if outcome is not None and key in requests:
                 bill = replace(tariff.bill(requests[key], outcome, batch.name), run=batch.run)
-                rows.append((key, row(requests[key], outcome, bill), bill.dollars))
+                rows.append(((key, isinstance(outcome, Response)), row(requests[key], outcome, bill), bill.dollars))
 
         def insert(connection: Any) -> float:
             marks = ",".join("?" * len(rows))
             there = connection.execute(
-                f"SELECT key FROM answers WHERE batch = ? AND key IN ({marks})",
-                (batch.name, *(key for key, *_ in rows)),
+                f"SELECT key, error IS NULL FROM answers WHERE batch = ? AND key IN ({marks})",
+                (batch.name, *(key for (key, _), *_ in rows)),
             )
-            have = {key for (key,) in there}
-            fresh = [(values, dollars) for key, values, dollars in rows if key not in have]
+            have = {(key, bool(answered)) for key, answered in there}
+            have |= {(key, False) for key, _ in have}  # an answer may follow a failure, but none of them an answer
+            fresh = [(values, dollars) for what, values, dollars in rows if what not in have]
             self.store.insert(connection, [values for values, _ in fresh])
             return sum(dollars for _, dollars in fresh)
 
@@ -476,6 +477,7 @@ async def import_batch(
         log.disown(batch)
     else:
         log.mark(batch.id, IMPORTED)
+        outcomes |= dict.fromkeys(keys - outcomes.keys())  # what has no result counts as an attempt, too
     return outcomes, dollars
 
 

@@ -1,5 +1,6 @@
 """Anthropic's Messages API and Message Batches, by its SDK."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -47,6 +48,9 @@ ERROR_STATUS = {
 UNKNOWN_STATUS = 500
 
 
+log = logging.getLogger(__name__)
+
+
 class Anthropic(SdkProvider):
     """One Claude model; API version 2026-10-21 knows no temperature, top_p or top_k and refuses them."""
 
@@ -81,7 +85,8 @@ class Anthropic(SdkProvider):
     def read(self, line: Mapping[str, Any]) -> tuple[str, Outcome]:
         """One line of a results file: key and outcome. Raises ProviderError where the line has no key."""
         with self._told(spends=False):
-            return self._read(MessageBatchIndividualResponse.construct(**line))
+            entry = MessageBatchIndividualResponse.construct(**line)
+        return self._named(entry)
 
     async def submit(self, requests: Sequence[Request], token: str) -> str:
         """Send a batch; returns its name. Raises ProviderError, `charged` where there may be a batch all the same."""
@@ -105,9 +110,16 @@ class Anthropic(SdkProvider):
             entries = await self._batches.results(name)
             try:
                 async for entry in entries:
-                    yield self._read(entry)
+                    try:
+                        yield self._named(entry)
+                    except ProviderError as error:  # the other lines are paid for, too
+                        log.warning("a result in %s cannot be used: %s", name, error)
             finally:
                 await entries.close()
+
+    def _named(self, entry: MessageBatchIndividualResponse) -> tuple[str, Outcome]:
+        with self._told(spends=False):
+            return self._read(entry)
 
     def _read(self, entry: MessageBatchIndividualResponse) -> tuple[str, Outcome]:
         key, result = named(entry.custom_id), entry.result

@@ -1,6 +1,7 @@
 """OpenAI's chat completions and batches, by its SDK: OpenAI itself, or any server that speaks the protocol."""
 
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -27,6 +28,10 @@ NEVER_WORKED_ON = frozenset({"batch_expired", "batch_cancelled"})
 # Errors of batches that have no status of their own; any other one is a bad request.
 ERROR_STATUS = {"request_timeout": 504, "token_limit_exceeded": 429}
 UNKNOWN_STATUS = 400
+ROUTED_STATUS = 502  # of an error that came with the status 200 and names no other
+
+
+log = logging.getLogger(__name__)
 
 
 class OpenAI(SdkProvider):
@@ -53,8 +58,8 @@ class OpenAI(SdkProvider):
         # Only OpenAI has renamed the limit; vLLM, Ollama and llama.cpp all know the old name.
         self._limit = "max_tokens" if base_url else "max_completion_tokens"
 
-    async def _call(self, request: Request) -> Response:
-        return _response(request.key, await self._sdk.chat.completions.create(**self._arguments(request)))
+    async def _call(self, request: Request) -> Response | ProviderError:
+        return self._read(request.key, await self._sdk.chat.completions.create(**self._arguments(request)))
 
     def line(self, request: Request) -> dict[str, Any]:
         """The request as one line of the provider's own JSONL."""
@@ -98,7 +103,10 @@ class OpenAI(SdkProvider):
             for file in filter(None, (batch.output_file_id, batch.error_file_id)):
                 async with self._patient.files.with_streaming_response.content(file) as content:
                     async for line in _lines(content.iter_bytes()):
-                        yield self.read(json.loads(line))
+                        try:
+                            yield self.read(json.loads(line))
+                        except (ProviderError, json.JSONDecodeError) as error:  # the other lines are paid for, too
+                            log.warning("a result in %s cannot be used: %s", name, error)
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         given = request.parameters
@@ -122,8 +130,16 @@ class OpenAI(SdkProvider):
             return self._refusal(ERROR_STATUS.get(error["code"], UNKNOWN_STATUS), error)
         status, body = answer["status_code"], answer["body"]
         if status == 200:
-            return _response(key, ChatCompletion.construct(**body))  # as lenient as the SDK is online
+            return self._read(key, ChatCompletion.construct(**body))  # as lenient as the SDK is online
         return self._refusal(status, body.get("error", body) if isinstance(body, Mapping) else body)
+
+    def _read(self, key: str, completion: ChatCompletion) -> Response | ProviderError:
+        """The answer; routers in front of other servers send their errors, too, with the status 200."""
+        told = getattr(completion, "error", None)
+        if not told or completion.choices:
+            return _response(key, completion)
+        code = told.get("code") if isinstance(told, Mapping) else None
+        return self._refusal(code if isinstance(code, int) and 400 <= code < 600 else ROUTED_STATUS, told)
 
     def _state(self, batch: Batch) -> BatchState:
         """The batch as a BatchState; "" is the token of somebody else's; UNREADABLE where the body is none."""

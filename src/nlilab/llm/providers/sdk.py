@@ -50,7 +50,7 @@ class SdkProvider(ABC):
             return self._failure(error, spends=True)
 
     @abstractmethod
-    async def _call(self, request: Request) -> Response:
+    async def _call(self, request: Request) -> Response | ProviderError:
         """The answer; whatever the SDK raises is told apart by the caller."""
 
     async def check(self) -> None:
