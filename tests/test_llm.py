@@ -220,7 +220,9 @@ FLIPS: dict[str, Any] = {
     "meta": {"label": "other"},
     "parameters.temperature": 0.5,
     "parameters.max_tokens": 9,
+    "parameters.max_completion_tokens": 9,
     "parameters.seed": 3,
+    "parameters.extra_body": {"top_k": 5},
     "parameters.schema": {"type": "string"},
 }
 

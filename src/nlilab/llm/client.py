@@ -20,7 +20,7 @@ from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ErrorKind, ProviderError
 from nlilab.llm.keys import KEY_VARIABLES
 from nlilab.llm.money import Budget, Tariff, measured, run_name, spent_in
 from nlilab.llm.recording import Recording, recording_path
-from nlilab.llm.request import Finish, Identity, Request, Response, writable
+from nlilab.llm.request import LIMITS, Finish, Identity, Request, Response, writable
 from nlilab.llm.store import Store
 from nlilab.llm.throttle import Throttle
 
@@ -57,8 +57,9 @@ Transport = Literal["online", "batch"]
 class Provider(Protocol):
     """One model behind one call; `batch` is how many requests a call may take.
 
-    Beside these a provider may have `parameters` (what a request may set: anything else is a UserError before
-    anything is sent) and an async `close`, called at the end of a run.
+    Beside these a provider may have `parameters` (what a request may set; with `further`, what its SDK takes, too:
+    anything else is a UserError before anything is sent), `reserved` (what `extra_body` may not set, either) and an
+    async `close`, called at the end of a run.
     """
 
     batch: int
@@ -317,7 +318,7 @@ class _Run:
         if self.client.budget is not None and unlimited and self.client.tariff(jobs[0].request).price:
             raise UserError(
                 f"generator {name[0]}/{name[1]}: llm.budget_usd needs to know how long an answer can get; set "
-                "max_tokens in the generator's parameters"
+                "max_tokens (or max_completion_tokens) in the generator's parameters"
             )
 
     async def _work_through(self, calls: list[_Call]) -> None:
@@ -517,10 +518,23 @@ def _miss(request: Request, count: int, client: Client) -> str:
 
 def _refuse_unknown(provider: Provider, requests: Sequence[Request]) -> None:
     allowed: Collection[str] | None = getattr(provider, "parameters", None)  # None: the provider looks for itself
+    if allowed is None:
+        return
+    further: Collection[str] = getattr(provider, "further", ())
     for request in requests:
-        unknown = sorted(set(request.parameters) - set(allowed)) if allowed is not None else []
+        who, extra = f"generator {request.provider}/{request.model}", request.parameters.get("extra_body", {})
+        unknown = sorted(set(request.parameters) - {*allowed, *further})
         if unknown:
+            beside = f"; its calls also take {', '.join(sorted(further))}" if further else ""
             raise UserError(
-                f"generator {request.provider}/{request.model}: unknown parameter {', '.join(unknown)}; "
-                f"{request.provider} takes {', '.join(sorted(allowed or ()))}"
+                f"{who}: unknown parameter {', '.join(unknown)}; {request.provider} takes "
+                f"{', '.join(sorted(allowed))}{beside}"
             )
+        if not isinstance(extra, Mapping):
+            raise UserError(f"{who}: extra_body: got {extra!r}, expected names with values")
+        if ours := sorted(set(extra) & set(getattr(provider, "reserved", ()))):
+            raise UserError(f"{who}: extra_body: {', '.join(ours)} cannot be set there; leave it out")
+        for name in LIMITS:
+            for limit in (request.parameters.get(name), extra.get(name)):
+                if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+                    raise UserError(f"{who}: {name}: got {limit!r}, expected a number of tokens")

@@ -199,16 +199,18 @@ def estimated_tokens(text_length: int) -> int:
 
 def characters(request: Request) -> int:
     """The length of all that is sent."""
-    return sum(len(content) for _, content in request.messages) + len(_schema(request.parameters))
+    return sum(len(content) for _, content in request.messages) + len(_structures(request.parameters))
 
 
 def _bytes(request: Request) -> int:
-    texts = [content for _, content in request.messages] + [_schema(request.parameters)]
+    texts = [content for _, content in request.messages] + [_structures(request.parameters)]
     return sum(len(text.encode()) + OVERHEAD_TOKENS for text in texts)
 
 
-def _schema(parameters: Mapping[str, Any]) -> str:
-    return str(parameters.get("schema", ""))
+def _structures(parameters: Mapping[str, Any]) -> str:
+    """What a model reads beside the messages: the schema, tools, and what else is no plain value."""
+    lists = (value if isinstance(value, list) else [value] for value in parameters.values())
+    return "".join(str(part) for parts in lists for part in parts if isinstance(part, Mapping))
 
 
 def _or(price: float | None, otherwise: float) -> float:

@@ -17,7 +17,9 @@ EXCLUDED_FROM_KEY = {
     "meta": "never reaches the wire: provenance, and the embedded generator's cue",
     "parameters.max_tokens": "only cuts an answer off, and a cut-off answer is never served again: "
     "raising it must not lose the finished ones",
+    "parameters.max_completion_tokens": "the same under another name",
 }
+LIMITS = ("max_tokens", "max_completion_tokens")  # as servers call the longest answer that is wanted
 
 
 Identity = tuple[str, str, str | None]  # provider, model, base_url
@@ -63,11 +65,16 @@ class Request:
         """Whom it asks."""
         return (self.provider, self.model, self.base_url)
 
-    @property
+    @cached_property
     def max_tokens(self) -> int | None:
-        """The longest answer that is wanted, in the provider's tokens; None where the provider decides."""
-        limit = self.parameters.get("max_tokens")
-        return None if limit is None else int(limit)
+        """The longest answer that is wanted, in the provider's tokens; None where the provider decides.
+
+        Under whichever name, in `extra_body` too; of several the largest: which one a server heeds is its own affair.
+        """
+        extra = self.parameters.get("extra_body")
+        places = [self.parameters, extra] if isinstance(extra, Mapping) else [self.parameters]
+        given = [place[name] for place in places for name in LIMITS if isinstance(place.get(name), int)]
+        return max(given, default=None)
 
 
 def canonical(value: Any) -> str:

@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from inspect import signature
 from typing import Any, cast
 
 import anthropic
+from anthropic.resources.messages import AsyncMessages
 from anthropic.types import Message
 from anthropic.types.messages import MessageBatch, MessageBatchIndividualResponse
 
@@ -25,6 +27,14 @@ from nlilab.llm.request import Finish, Request, Response
 
 ADDRESS = "https://api.anthropic.com"
 MAX_TOKENS = 4096  # the API asks for a limit; this one where the generator sets none
+
+# What is ours to say, or would make of a call another one than one text at the table's price.
+RESERVED = frozenset(
+    {"messages", "model", "system", "stream", "timeout", "extra_headers", "extra_query"}
+    | {"service_tier", "speed", "inference_geo", "workspace_id", "user_profile_id"}
+)
+OWN = frozenset({"max_tokens", "stop", "schema", "effort", "thinking"})
+FURTHER = frozenset(signature(AsyncMessages.create).parameters) - RESERVED - OWN - {"self"}
 
 FINISHES = {
     "end_turn": Finish.STOP,
@@ -57,7 +67,7 @@ class Anthropic(SdkProvider):
     protocol = "the Messages API"
     sdk_error, connection_error = anthropic.AnthropicError, anthropic.APIConnectionError
     not_found = anthropic.NotFoundError
-    parameters = frozenset({"max_tokens", "stop", "schema", "effort", "thinking"})
+    parameters, further, reserved = OWN, FURTHER, RESERVED
     most_in_a_batch = 100_000
     most_bytes_in_a_batch = 240_000_000  # the API takes 256 MB, its frame around the lines included
 
@@ -80,7 +90,9 @@ class Anthropic(SdkProvider):
 
     def line(self, request: Request) -> dict[str, Any]:
         """The request as one line of the provider's own JSONL."""
-        return {"custom_id": request.key, "params": _arguments(request)}
+        params = _arguments(request)
+        params |= params.pop("extra_body", None) or {}  # as the SDK does online
+        return {"custom_id": request.key, "params": params}
 
     def read(self, line: Mapping[str, Any]) -> tuple[str, Outcome]:
         """One line of a results file: key and outcome. Raises ProviderError where the line has no key."""
@@ -156,6 +168,7 @@ def _arguments(request: Request) -> dict[str, Any]:
         "max_tokens": request.max_tokens or MAX_TOKENS,
         "messages": [{"role": role, "content": content} for role, content in request.messages if role != "system"],
     }
+    arguments |= {name: given[name] for name in sorted(FURTHER) if name in given}
     if system := "\n\n".join(content for role, content in request.messages if role == "system"):
         # All that the requests of a step share: the first pays a little more, the others far less.
         arguments["system"] = [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
@@ -163,7 +176,7 @@ def _arguments(request: Request) -> dict[str, Any]:
         arguments["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
     if "thinking" in given:
         arguments["thinking"] = given["thinking"]
-    output: dict[str, Any] = {}
+    output: dict[str, Any] = dict(given.get("output_config") or {})
     if "schema" in given:
         output["format"] = {"type": "json_schema", "schema": given["schema"]}
     if "effort" in given:

@@ -3,9 +3,11 @@
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from inspect import signature
 from typing import Any, Final
 
 import openai
+from openai.resources.chat.completions import AsyncCompletions
 from openai.types import Batch, BatchError
 from openai.types.chat import ChatCompletion
 
@@ -13,7 +15,7 @@ from nlilab.llm.batch import BatchState, Outcome
 from nlilab.llm.errors import ProviderError, from_status
 from nlilab.llm.keys import api_key, redacted
 from nlilab.llm.providers.sdk import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, UNREADABLE, SdkProvider, counts, named
-from nlilab.llm.request import Finish, Request, Response
+from nlilab.llm.request import LIMITS, Finish, Request, Response
 
 ADDRESS = "https://api.openai.com/v1"
 NO_KEY = "none"  # the SDK sends some key always; a server of one's own mostly looks at none
@@ -22,6 +24,12 @@ TOKEN = "nlilab"  # the entry of a batch's metadata
 
 FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 AS_THEY_ARE = ("temperature", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort")
+# What is ours to say, or would make of a call more than one text at the table's price.
+RESERVED = frozenset(
+    {"messages", "model", "n", "stream", "stream_options", "timeout", "extra_headers", "extra_query"}
+    | {"audio", "modalities", "service_tier", "web_search_options", "moderation"}
+)
+FURTHER = frozenset(signature(AsyncCompletions.create).parameters) - RESERVED - {"self", *AS_THEY_ARE, *LIMITS}
 
 ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
 NEVER_WORKED_ON = frozenset({"batch_expired", "batch_cancelled"})
@@ -40,7 +48,8 @@ class OpenAI(SdkProvider):
     protocol = "the chat completions protocol"
     sdk_error, connection_error = openai.OpenAIError, openai.APIConnectionError
     not_found = openai.NotFoundError
-    parameters = frozenset({*AS_THEY_ARE, "max_tokens", "schema"})
+    parameters = frozenset({*AS_THEY_ARE, *LIMITS, "schema"})
+    further, reserved = FURTHER, RESERVED
     most_in_a_batch = 50_000
     most_bytes_in_a_batch = 190_000_000  # the API takes 200 MB
 
@@ -55,7 +64,7 @@ class OpenAI(SdkProvider):
         )
         super().__init__(model, key, sdk)
         self._patient = sdk.with_options(timeout=openai.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS))
-        # Only OpenAI has renamed the limit; vLLM, Ollama and llama.cpp all know the old name.
+        # Only OpenAI has renamed max_tokens; vLLM, Ollama and llama.cpp all know the old name.
         self._limit = "max_tokens" if base_url else "max_completion_tokens"
 
     async def _call(self, request: Request) -> Response | ProviderError:
@@ -63,7 +72,9 @@ class OpenAI(SdkProvider):
 
     def line(self, request: Request) -> dict[str, Any]:
         """The request as one line of the provider's own JSONL."""
-        return {"custom_id": request.key, "method": "POST", "url": ENDPOINT, "body": self._arguments(request)}
+        body = self._arguments(request)
+        body |= body.pop("extra_body", None) or {}  # as the SDK does online
+        return {"custom_id": request.key, "method": "POST", "url": ENDPOINT, "body": body}
 
     def read(self, line: Mapping[str, Any]) -> tuple[str, Outcome]:
         """One line of an output or error file: key and outcome. Raises ProviderError where the line has no key."""
@@ -114,9 +125,11 @@ class OpenAI(SdkProvider):
             "model": request.model,
             "messages": [{"role": role, "content": content} for role, content in request.messages],
         }
-        arguments |= {name: given[name] for name in AS_THEY_ARE if name in given}
-        if request.max_tokens is not None:
-            arguments[self._limit] = request.max_tokens
+        arguments |= {name: given[name] for name in (*AS_THEY_ARE, *sorted(FURTHER)) if name in given}
+        if given.get("max_tokens") is not None:
+            arguments[self._limit] = given["max_tokens"]
+        if given.get("max_completion_tokens") is not None:
+            arguments["max_completion_tokens"] = given["max_completion_tokens"]
         if "schema" in given:
             form = {"name": "answer", "schema": given["schema"], "strict": True}
             arguments["response_format"] = {"type": "json_schema", "json_schema": form}
