@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -75,6 +75,16 @@ class Request:
         places = [self.parameters, extra] if isinstance(extra, Mapping) else [self.parameters]
         given = [place[name] for place in places for name in LIMITS if isinstance(place.get(name), int)]
         return max(given, default=None)
+
+
+def without_system(messages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The messages with what the system says put before the user's first turn, for models that know no such role."""
+    told = [content for role, content in messages if role == "system"]
+    rest = [(role, content) for role, content in messages if role != "system"]
+    place = next((place for place, (role, _) in enumerate(rest) if role == "user"), None)
+    if place is None:
+        return [("user", "\n\n".join(told)), *rest]
+    return [*rest[:place], ("user", "\n\n".join([*told, rest[place][1]])), *rest[place + 1 :]]
 
 
 def canonical(value: Any) -> str:

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from inspect import signature
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ from nlilab.llm.batch import BatchState, Outcome
 from nlilab.llm.errors import ProviderError, from_status
 from nlilab.llm.keys import api_key, redacted
 from nlilab.llm.providers.sdk import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, UNREADABLE, SdkProvider, counts, named
-from nlilab.llm.request import LIMITS, Finish, Request, Response
+from nlilab.llm.request import LIMITS, Finish, Request, Response, without_system
 
 ADDRESS = "https://api.openai.com/v1"
 NO_KEY = "none"  # the SDK sends some key always; a server of one's own mostly looks at none
@@ -36,6 +38,7 @@ NEVER_WORKED_ON = frozenset({"batch_expired", "batch_cancelled"})
 # Errors of batches that have no status of their own; any other one is a bad request.
 ERROR_STATUS = {"request_timeout": 504, "token_limit_exceeded": 429}
 UNKNOWN_STATUS = 400
+NO_SYSTEM = re.compile(r"system (role|message)s?|roles must alternate", re.IGNORECASE)
 ROUTED_STATUS = 502  # of an error that came with the status 200 and names no other
 
 
@@ -68,7 +71,15 @@ class OpenAI(SdkProvider):
         self._limit = "max_tokens" if base_url else "max_completion_tokens"
 
     async def _call(self, request: Request) -> Response | ProviderError:
-        return self._read(request.key, await self._sdk.chat.completions.create(**self._arguments(request)))
+        arguments = self._arguments(request)
+        try:
+            completion = await self._sdk.chat.completions.create(**arguments)
+        except openai.BadRequestError as error:  # of a server whose model's chat template knows no system role
+            if not (NO_SYSTEM.search(error.message) and any(role == "system" for role, _ in request.messages)):
+                raise
+            merged = self._arguments(replace(request, messages=tuple(without_system(request.messages))))
+            completion = await self._sdk.chat.completions.create(**merged)
+        return self._read(request.key, completion)
 
     def line(self, request: Request) -> dict[str, Any]:
         """The request as one line of the provider's own JSONL."""
