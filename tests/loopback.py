@@ -45,6 +45,10 @@ class Call:
     def json(self) -> Any:
         return json.loads(self.content)
 
+    def body(self) -> Json:
+        """The JSON object that came, if one did."""
+        return self.json() if self.headers.get("content-type") == "application/json" else {}
+
     def file(self) -> bytes:
         """The part `file` of a multipart form."""
         boundary = b"--" + self.headers["content-type"].partition("boundary=")[2].encode()
@@ -63,6 +67,8 @@ class Loopback:
         self.latency = 0.0
         self.answer: Callable[[str], str] = lambda prompt: f"echo: {prompt}"
         self.endings: dict[str, str] = {}  # prompt -> length, refused, empty or half, online and in batches
+        self.down: Callable[[Json], bool] = lambda body: False  # whether a call of this body meets a 503, always
+        self.shape: Callable[[Json], Json] = lambda answer: answer  # what becomes of every good answer's body
         self.cached = (0, 0)  # tokens of each input that the prompt cache gave and took
         self.calls: list[str] = []  # "METHOD /path" of all requests, in order
         self.requests: list[Json] = []  # the JSON bodies that came, in order
@@ -88,6 +94,8 @@ class Loopback:
         self.script.extend((on or AIMED.get(behaviour, "*"), behaviour) for behaviour in behaviours)
 
     def _next(self, call: Call) -> str:
+        if "messages" in call.body() and self.down(call.body()):
+            return "503"
         for place, (pattern, behaviour) in enumerate(self.script):
             if fnmatchcase(call.name, pattern):
                 del self.script[place]
@@ -186,7 +194,7 @@ class Loopback:
         text = {"empty": "", "refused": "", "half": "half \ud83d"}.get(ending, self.answer(prompt))
         if good:
             self.answered[prompt] += 1
-        return wire.ANSWERS[protocol](body["model"], text, ending, *self.cached)
+        return self.shape(wire.ANSWERS[protocol](body["model"], text, ending, *self.cached))
 
     def _create(self, call: Call, calls: Sequence[tuple[str, Json]], metadata: dict[str, str]) -> Batch:
         """Enter a batch into the books: all that becomes of it, and what is bought, is settled now."""
@@ -205,6 +213,8 @@ class Loopback:
         return self.batches[-1]
 
     def _item(self, call: Call, key: str, prompt: str, body: Json) -> Item:
+        if self.down(body):
+            return Item(key, prompt, 503, wire.error("503", call.key))
         if fate := self.batch_errors.get(prompt):
             return Item(key, prompt, ERRORS[fate][0], wire.error(fate, call.key))
         return Item(key, prompt, 200, self._answer(call.protocol, body, "ok", True))

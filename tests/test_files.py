@@ -9,7 +9,17 @@ import pandas as pd
 import pytest
 
 from nlilab.core.errors import UserError
-from nlilab.core.files import read_json, read_table, refuse_strays, sha256, whole, write_json, write_table, write_text
+from nlilab.core.files import (
+    cache,
+    read_json,
+    read_table,
+    refuse_strays,
+    sha256,
+    whole,
+    write_json,
+    write_table,
+    write_text,
+)
 
 
 def test_tables_come_back_and_have_the_same_bytes(tmp_path: Path) -> None:
@@ -61,3 +71,40 @@ def test_missing_binary_and_stray_files_are_named(tmp_path: Path) -> None:
         read_json(tmp_path / "x.json")
     with pytest.raises(UserError, match=r"holds x.json, which params.yaml no longer names.*make prune"):
         refuse_strays(tmp_path, set())
+
+
+@pytest.mark.parametrize("inside", ["tmpx", "tmpx/sub", "standalone/tmpx"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_cache_of_an_experiment_is_its_projects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str, linked: bool
+) -> None:
+    """`inside`: where DVC copies the project to; `linked`: .dvc/tmp lies on another disk."""
+    project, disk = tmp_path / "project", tmp_path / "disk"
+    (project / ".dvc").mkdir(parents=True)
+    disk.mkdir()
+    if linked:
+        (project / ".dvc/tmp").symlink_to(disk)
+    copy = project / ".dvc/tmp/exps" / inside.removesuffix("/sub")
+    (copy / ".dvc").mkdir(parents=True)
+    here = project / ".dvc/tmp/exps" / inside
+    here.mkdir(exist_ok=True)
+    monkeypatch.delenv("NLILAB_CACHE", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    monkeypatch.chdir(here)
+    own = project / "sub" if inside.endswith("/sub") else project
+    assert cache() == own / ".cache"
+    monkeypatch.setenv("NLILAB_CACHE", "shared")
+    assert cache() == own / "shared"
+    monkeypatch.setenv("NLILAB_CACHE", "/disk")
+    assert cache() == Path("/disk")
+
+
+def test_the_cache_of_a_workspace_is_its_own_whatever_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project/.dvc").mkdir(parents=True)
+    monkeypatch.delenv("NLILAB_CACHE", raising=False)
+    monkeypatch.chdir(tmp_path / "project")
+    for root in (tmp_path / "project", tmp_path / "another", tmp_path):
+        monkeypatch.setenv("DVC_ROOT", str(root))
+        assert cache() == Path(".cache")

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -220,7 +221,9 @@ FLIPS: dict[str, Any] = {
     "meta": {"label": "other"},
     "parameters.temperature": 0.5,
     "parameters.max_tokens": 9,
+    "parameters.max_completion_tokens": 9,
     "parameters.seed": 3,
+    "parameters.extra_body": {"top_k": 5},
     "parameters.schema": {"type": "string"},
 }
 
@@ -389,6 +392,51 @@ def test_a_local_seq2seq_model_and_a_chat_template(tiny: Path, tmp_path: Path) -
     answers = local(tmp_path / "bart", tmp_path, ["a b", "c"], max_tokens=6)
     assert [answer.input_tokens for answer in answers] == [5, 4]  # the template's three and the prompt's
     assert answers[::-1] == local(tmp_path / "bart", tmp_path, ["c", "a b"], max_tokens=6)
+
+
+TURNS = "{{% for m in messages %}}{}{{{{ m.content }}}} {{% endfor %}}"
+REFUSES = "{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+OMITS = "{% for m in messages %}{% if m.role == 'user' %}{{ m.content | trim }} {% endif %}{% endfor %}"
+
+
+@pytest.mark.parametrize("template", [TURNS.format(REFUSES), OMITS, TURNS.format("")])
+def test_what_the_system_says_reaches_a_model_whose_template_knows_no_such_role(
+    tiny: Path, tmp_path: Path, template: str
+) -> None:
+    from transformers import AutoTokenizer
+
+    folder = tmp_path / "chat"
+    shutil.copytree(tiny, folder)
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    asked = Generator("transformers", str(folder), None, {"max_tokens": 6})
+    turns = [[("system", "a b c"), ("user", "d e")], [("user", "a b c d e")], [("system", "a"), ("user", "e")]]
+    first, second, third = Client(Store(tmp_path / "s.sqlite")).run(asked.request(messages) for messages in turns)
+    assert isinstance(first, Response) and isinstance(second, Response) and isinstance(third, Response)
+    assert (first.text, first.input_tokens) == (second.text, 5) and third.input_tokens == 2
+
+
+def test_a_template_that_refuses_more_than_the_system_is_a_bad_request(tiny: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    folder = tmp_path / "chat"
+    shutil.copytree(tiny, folder)
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.chat_template = "{{ raise_exception('not this one') }}"
+    tokenizer.save_pretrained(folder)
+    [answer] = local(folder, tmp_path, ["a"], max_tokens=6)
+    assert isinstance(answer, ProviderError) and "the chat template refuses it: not this one" in answer.message
+
+
+def test_a_server_that_knows_no_system_role_gets_one_turn(server: Loopback, store: Store) -> None:
+    asked = generator(server, max_tokens=50).request([("system", "be brief"), ("user", "hello")])
+    server.do("no-system")
+    [answer] = Client(store).run([asked])
+    assert isinstance(answer, Response) and answer.text == "echo: be brief\n\nhello" and answer.key == asked.key
+    server.do("no-system", "ok")
+    [refused] = Client(store).run([generator(server).request([("user", "alone")])])
+    assert isinstance(refused, ProviderError) and refused.kind is ErrorKind.BAD_REQUEST
 
 
 def test_a_model_that_cannot_be_loaded_is_one_line_with_the_remedy(

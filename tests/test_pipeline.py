@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from closure import closure
 from loopback import serve
-from nlilab.core.files import sha256
+from nlilab.core.files import digest, sha256
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -503,6 +503,60 @@ def test_what_was_paid_for_is_counted_recorded_and_replayed_without_a_key(projec
     printed = sh(clone, "dvc", "repro", "correct@nli-paid", "correct@nli-grammar", fails=True, OPENAI_API_KEY="")
     assert "llm.mode is replay, and 1 of the requests to paid" in printed and "data/recordings/paid.jsonl" in printed
     assert "nlilab record" in printed and "Traceback" not in printed
+
+
+def test_experiments_wherever_they_run_buy_an_answer_once(tmp_path: Path, tiny_encoder: Path) -> None:
+    """Two workers of the queue side by side, then a temporary folder, then the workspace itself."""
+    project, stage = small_copy(tmp_path / "project", tiny_encoder), "generate@nli-paid"
+    with serve() as server:
+        server.answer, server.latency = _toy, 0.05
+        _paid(project, server.url)
+        for number, name in enumerate(("one", "two")):
+            sh(project, "dvc", "exp", "run", "--queue", "-n", name, "-S", f"compare.bootstrap={1001 + number}", stage)
+        sh(project, "dvc", "queue", "start", "-j", "2")
+        deadline = time.monotonic() + 300
+        while {"one", "two"} - set(sh(project, "dvc", "exp", "list", "--name-only").split()):
+            assert time.monotonic() < deadline, sh(project, "dvc", "queue", "status")
+            time.sleep(1)
+        assert len(set(map(json.dumps, server.requests))) == len(server.requests) == 60
+        sh(project, "dvc", "exp", "run", "--temp", "-n", "three", "-S", "compare.bootstrap=1003", stage)
+        assert ran(sh(project, "dvc", "exp", "run", "-f", "-n", "four", stage))[-1] == stage
+        assert len(server.requests) == 60
+        assert list((project / ".cache/llm").glob("*.sqlite")) and not list((project / ".dvc/tmp").rglob("*.sqlite"))
+        elsewhere = str(tmp_path / "elsewhere")
+        sh(project, "dvc", "exp", "run", "--temp", "-n", "five", "-f", stage, NLILAB_CACHE=elsewhere)
+        assert len(server.requests) == 120 and (tmp_path / "elsewhere/llm/store.sqlite").is_file()
+
+
+def test_a_table_has_no_holes_that_nobody_allowed(tmp_path: Path, tiny_encoder: Path) -> None:
+    project, stages = small_copy(tmp_path / "project", tiny_encoder), ("generate@nli-paid", "correct@nli-paid")
+
+    def down(body: dict[str, Any]) -> bool:
+        return int(digest(json.dumps(body["messages"])), 16) % 9 == 0
+
+    with serve() as server:
+        server.answer, server.down = _toy, down
+        _paid(project, server.url)
+        _param("llm", "attempts", value=1)(project)
+        printed = sh(project, "dvc", "repro", stages[0], fails=True)
+        told = re.search(r"error: (\d+) of 60 requests stayed unanswered .* set llm.holes", printed)
+        assert told and "Traceback" not in printed and not (project / "data/generated/nli/paid.parquet").exists()
+        holes = int(told[1])
+        server.requests.clear()
+        _param("llm", "holes", value=0.4)(project)
+        printed = sh(project, "dvc", "repro", *stages)
+        assert len([body for body in server.requests if "Label as given" not in str(body)]) == holes  # these alone
+        assert (
+            f"60 cells -> {60 - holes} rows, {holes} given up" in printed and f"{holes} of them unanswered" in printed
+        )
+        metrics = project / "metrics/correct/nli/paid.json"
+        judged = json.loads(metrics.read_text())["holes"]
+        assert judged["generate"] == holes and judged["correct"] > 0
+        assert f"by step: {{'generate': {holes}, 'correct': {judged['correct']}}}" in printed
+        server.down = lambda body: False
+        sh(project, "dvc", "repro", "-f", "-s", *stages)
+        assert "holes" not in json.loads(metrics.read_text())
+        assert len(json.loads(metrics.read_text())) > 3
 
 
 def test_one_budget_holds_for_all_stages_of_a_run(project: Path) -> None:

@@ -20,8 +20,10 @@ ERRORS: dict[str, tuple[int, dict[str, str], Json]] = {
     "credit": (400, {}, {"type": "invalid_request_error", "message": "Your credit balance is too low"}),
     "401": (401, {}, {"type": "authentication_error", "message": "invalid key {key}"}),
     "400": (400, {}, {"type": "invalid_request_error", "message": "no such parameter, said {key}"}),
+    "no-system": (400, {}, {"type": "BadRequestError", "message": "System role not supported"}),
     "404": (404, {}, {"type": "not_found_error", "message": "no such thing here"}),
     "500": (500, {}, {"type": "api_error", "message": "internal"}),
+    "503": (503, {}, {"type": "api_error", "message": "not now"}),
     "529": (529, {}, {"type": "overloaded_error", "message": "overloaded"}),
 }
 

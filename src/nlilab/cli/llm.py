@@ -1,6 +1,7 @@
 """The part of the command `nlilab` that is about language models: cost, ledger, record, batch, doctor."""
 
 import asyncio
+import codecs
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import typer
 
 from nlilab.cli.rehearse import Tally, ready, rehearse
 from nlilab.core.errors import UserError
-from nlilab.core.files import read_text, write_text
+from nlilab.core.files import write_text
 from nlilab.core.params import CONF, PARAMS, nearest, read_yaml, run_settings, section
 from nlilab.core.progress import progress
 from nlilab.llm import batch as batches
@@ -21,7 +22,7 @@ from nlilab.llm.errors import ProviderError
 from nlilab.llm.keys import KEY_VARIABLES
 from nlilab.llm.money import BATCH_SHARE, Budget, run_name, spent_in
 from nlilab.llm.recording import Recording, recording_path, write_recording
-from nlilab.llm.request import Request
+from nlilab.llm.request import Request, Response, writable
 from nlilab.llm.store import Store, default_path
 from nlilab.llm.writer import GeneratorEntry, LlmSettings, open_client, open_generator, tariff_of
 from nlilab.report.tables import Row, Table, heads, left, row
@@ -100,7 +101,8 @@ def ledger(
     for line in _per_row(store):
         print_line(line)
     print_line(
-        "cut: or refused, or empty; in, out: tokens; assumed: the most that broken calls can have cost, in dollars"
+        "cut: or refused, or empty; in, out: tokens; assumed: dollars by estimate, of answers whose tokens nobody "
+        "counted, and of broken calls the most they can have cost"
     )
     print(f"store: {store.path}")
 
@@ -288,22 +290,45 @@ def import_file(
 ) -> None:
     """Bring results that were fetched by hand into the store, joined by id."""
     hand = _Hand(generator)
-    outcomes: dict[str, batches.Outcome] = {}
     if not file.is_file():
         raise UserError(f"no file {file}")
-    for number, line in enumerate(read_text(file).split("\n"), start=1):  # not at U+2028, which JSON may hold
-        if not line.strip():
+    outcomes: dict[str, batches.Outcome] = {}
+    useless: dict[str, list[int]] = {}  # reason -> the numbers of the lines
+    for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):  # not at U+2028, which JSON may hold
+        if not line.strip(b" \t\r" + codecs.BOM_UTF8):
             continue
         try:
-            key, outcome = hand.provider.read(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{file}:{number}: not a line of {generator}'s results ({error})") from error
-        outcomes[key] = outcome
+            key, outcome = hand.provider.read(json.loads(line.decode("utf-8-sig")))
+        except (ProviderError, ValueError, RecursionError) as error:
+            useless.setdefault(_why_useless(error), []).append(number)
+        else:
+            if not isinstance(outcomes.get(key), Response) or isinstance(outcome, Response):
+                outcomes[key] = outcome  # an answer is not lost to a line that says the same request failed
+    if useless and not outcomes:
+        reason, numbers = next(iter(useless.items()))
+        raise UserError(f"{file}: no line of it is one of {generator}'s results (line {numbers[0]}: {reason})")
     imported, unknown = hand.log.import_exported(outcomes, hand.tariff)
     expired = sum(outcome is None for outcome in outcomes.values())
-    print(f"{len(outcomes)} results: {imported} new in the store, {expired} expired, {len(unknown)} of other requests")
+    failed = sum(isinstance(outcome, ProviderError) for outcome in outcomes.values())
+    print(
+        f"{len(outcomes)} results: {imported} new in the store, {failed} failed, {expired} expired, {len(unknown)} of "
+        f"other requests, {sum(map(len, useless.values()))} lines that cannot be used"
+    )
+    for reason, numbers in useless.items():
+        print(f"{file}:{numbers[0]}: {reason}{f' (and {len(numbers) - 1} more)' if len(numbers) > 1 else ''}")
     for key in unknown:
-        print(f"not asked by `nlilab batch export {generator}`: {key}")
+        print(f"not asked by `nlilab batch export {generator}`: {writable(key)}")
+
+
+def _why_useless(error: Exception) -> str:
+    """In one line, the same for lines that have the same fault."""
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not valid JSON ({error.msg})"
+    if isinstance(error, ProviderError):
+        return "not a result that names its request (custom_id)"
+    return "nested too deeply" if isinstance(error, RecursionError) else "not a result"
 
 
 class _Hand:

@@ -57,7 +57,7 @@ class Rehearsal(Client):
 
     def __init__(self, store: Store, settings: LlmSettings, evidence: bool = False) -> None:
         """With `evidence`, failures that are on record count as held, as they do in a replay."""
-        super().__init__(store, mode="replay" if evidence else settings.mode)
+        super().__init__(store, mode="replay" if evidence else settings.mode, holes=settings.holes)
         self.settings = settings
         self.schemas: dict[str, dict[str, Any]] = {}
         self.tallies: dict[tuple[str, str], Tally] = {}  # (step, generator)

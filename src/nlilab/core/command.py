@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from nlilab.core.errors import UserError
 from nlilab.core.files import digest
 
-LOCKS = Path(".cache/locks")
+LOCKS = Path(".cache/locks")  # of this workspace: a stage in an experiment's own folder writes other files
 
 
 def run(stage: Callable[..., None]) -> None:

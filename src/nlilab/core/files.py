@@ -19,12 +19,33 @@ import yaml
 
 from nlilab.core.errors import UserError
 
+EXPERIMENTS = ".dvc/tmp/exps"  # below it DVC copies a project for an experiment in a folder of its own
 HALF = re.compile(r"\\u[dD][89a-fA-F]")  # a JSON escape of half a surrogate pair, which may have its other half or not
 
 
+def home() -> Path:
+    """The project's own folder, "" where that is the current one.
+
+    An experiment of `dvc exp run --temp` or of the queue runs in a copy of the project below .dvc/tmp/exps, which goes
+    away with it; what is to outlive it lies in the project that it was made from.
+    """
+    here = Path.cwd()
+    copy = next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
+    before, inside, _ = f"{copy}/".partition(f"/{EXPERIMENTS}/")
+    if inside:
+        return Path(before) / here.relative_to(copy)
+    root = Path(os.environ.get("DVC_ROOT") or copy)  # DVC names the project to an experiment's stages
+    if copy.is_relative_to((root / EXPERIMENTS).resolve()):  # where .dvc/tmp is a link to another disk
+        return root / here.relative_to(copy)
+    return Path()
+
+
 def cache() -> Path:
-    """Where lies what may be shared between runs and made again: `.cache`, or where NLILAB_CACHE says."""
-    return Path(os.environ.get("NLILAB_CACHE") or ".cache")
+    """Where lies what may be shared between runs and made again: the project's `.cache`, or where NLILAB_CACHE says.
+
+    One for all experiments of a project: what one has bought or fetched is there for the others.
+    """
+    return home() / Path(os.environ.get("NLILAB_CACHE") or ".cache").expanduser()
 
 
 @contextmanager

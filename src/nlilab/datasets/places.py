@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nlilab.core.errors import UserError
-from nlilab.core.files import digest, sha256, whole
+from nlilab.core.files import cache, digest, home, sha256, whole
 from nlilab.core.params import PARAMS, conf_entry, read_yaml, section
 from nlilab.datasets.entries import Dataset, FetchSettings
 
 FOLDER = "NLILAB_DATASETS"
-DOWNLOADS = Path(".cache/downloads")
 TIMEOUT_S = 30
 COMMIT = re.compile(r"/[0-9a-f]{40}/")  # a URL with one is pinned: what it names never changes
 
@@ -100,8 +99,8 @@ def _find(name: str, path: str) -> Path:
 
 def _candidates(path: str) -> list[Path]:
     """A path against the project, and inside a temporary experiment against the workspace it belongs to."""
-    expanded, root = Path(os.path.expandvars(path)).expanduser(), Path.cwd()
-    return [root / expanded, Path(str(root).split("/.dvc/tmp/exps/")[0]) / expanded]
+    expanded = Path(os.path.expandvars(path)).expanduser()
+    return [Path.cwd() / expanded, home().absolute() / expanded]
 
 
 def _verified(name: str, file: Path, wanted: str | None) -> Path:
@@ -132,7 +131,7 @@ def _from_url(name: str, entry: Dataset) -> Path:
 
 
 def _download(url: str) -> Path:
-    return DOWNLOADS / f"{digest(url)}-{Path(url).name}"
+    return cache() / "downloads" / f"{digest(url)}-{Path(url).name}"
 
 
 def _from_hub(name: str, entry: Dataset) -> Path:

@@ -29,6 +29,10 @@ class Unreadable(Exception):
     """An answer that cannot be read; its text is the reason that goes into the rejects."""
 
 
+class Unanswered(Unreadable):
+    """No answer at all, for reasons that pass: the provider was asked until the attempts were used up."""
+
+
 def squeezed(text: str) -> str:
     """A text but for its blanks and capitals."""
     return " ".join(text.casefold().split())

@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from nlilab.core.errors import UserError
 from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ErrorKind, ProviderError
-from nlilab.llm.money import BATCH_SHARE, Budget, Tariff, run_name
+from nlilab.llm.money import BATCH_SHARE, Budget, Tariff, measured, run_name
 from nlilab.llm.request import Identity, Request, Response
 from nlilab.llm.store import Store, row
 
@@ -238,27 +238,37 @@ class Log:
             )
         return found
 
-    def import_results(self, batch: Batch, results: Mapping[str, Outcome], tariff: Tariff) -> float:
-        """Keep the results of one batch; what is there already (a crash, another process) stays. Returns dollars."""
+    def import_results(
+        self, batch: Batch, results: Mapping[str, Outcome], tariff: Tariff
+    ) -> tuple[dict[str, Outcome], float]:
+        """Keep the results of one batch; what is there already (a crash, another process) stays.
+
+        Returns the results, with estimates of what their provider did not count, and the dollars of the new ones.
+        """
         requests = self.requests(batch.id, list(results))
+        told = {
+            key: measured(requests[key], outcome) if isinstance(outcome, Response) and key in requests else outcome
+            for key, outcome in results.items()
+        }
         rows = []
-        for key, outcome in results.items():
+        for key, outcome in told.items():
             if outcome is not None and key in requests:
                 bill = replace(tariff.bill(requests[key], outcome, batch.name), run=batch.run)
-                rows.append((key, row(requests[key], outcome, bill), bill.dollars))
+                rows.append(((key, isinstance(outcome, Response)), row(requests[key], outcome, bill), bill.dollars))
 
         def insert(connection: Any) -> float:
             marks = ",".join("?" * len(rows))
             there = connection.execute(
-                f"SELECT key FROM answers WHERE batch = ? AND key IN ({marks})",
-                (batch.name, *(key for key, *_ in rows)),
+                f"SELECT key, error IS NULL FROM answers WHERE batch = ? AND key IN ({marks})",
+                (batch.name, *(key for (key, _), *_ in rows)),
             )
-            have = {key for (key,) in there}
-            fresh = [(values, dollars) for key, values, dollars in rows if key not in have]
+            have = {(key, bool(answered)) for key, answered in there}
+            have |= {(key, False) for key, _ in have}  # an answer may follow a failure, but none of them an answer
+            fresh = [(values, dollars) for what, values, dollars in rows if what not in have]
             self.store.insert(connection, [values for values, _ in fresh])
             return sum(dollars for _, dollars in fresh)
 
-        return self.store.change(insert)
+        return told, self.store.change(insert)
 
     def import_exported(self, outcomes: Mapping[str, Outcome], tariff: Tariff) -> tuple[int, list[str]]:
         """Keep results that came by hand: (how many are new, the keys that no export of ours asked)."""
@@ -460,11 +470,14 @@ async def import_batch(
         else:
             strangers += 1
     for part in _parts(outcomes):
-        dollars += log.import_results(batch, part, tariff)
+        told, paid = log.import_results(batch, part, tariff)
+        outcomes |= told
+        dollars += paid
     if strangers and not outcomes:
         log.disown(batch)
     else:
         log.mark(batch.id, IMPORTED)
+        outcomes |= dict.fromkeys(keys - outcomes.keys())  # what has no result counts as an attempt, too
     return outcomes, dollars
 
 

@@ -18,9 +18,9 @@ from nlilab.core.files import digest
 from nlilab.llm.batch import Job, buy
 from nlilab.llm.errors import RETRIES, STOPS_THE_RUN, ErrorKind, ProviderError
 from nlilab.llm.keys import KEY_VARIABLES
-from nlilab.llm.money import Budget, Tariff, run_name, spent_in
+from nlilab.llm.money import Budget, Tariff, measured, run_name, spent_in
 from nlilab.llm.recording import Recording, recording_path
-from nlilab.llm.request import Finish, Identity, Request, Response, writable
+from nlilab.llm.request import LIMITS, Finish, Identity, Request, Response, writable
 from nlilab.llm.store import Store
 from nlilab.llm.throttle import Throttle
 
@@ -57,8 +57,9 @@ Transport = Literal["online", "batch"]
 class Provider(Protocol):
     """One model behind one call; `batch` is how many requests a call may take.
 
-    Beside these a provider may have `parameters` (what a request may set: anything else is a UserError before
-    anything is sent) and an async `close`, called at the end of a run.
+    Beside these a provider may have `parameters` (what a request may set; with `further`, what its SDK takes, too:
+    anything else is a UserError before anything is sent), `reserved` (what `extra_body` may not set, either) and an
+    async `close`, called at the end of a run.
     """
 
     batch: int
@@ -112,6 +113,7 @@ class Client:
 
     `mode`: auto looks into recordings, then the store, then calls; replay never calls; live passes recordings over.
     `transport`: batch sends what is missing through the provider's batch API and waits at most `batch_wait` seconds.
+    `holes` is the share of requests that may stay unanswered: a server that answers fewer is not given up.
     `budget` is in dollars for the whole run; `tariffs` are by provider, model and address, `recordings` by generator.
     """
 
@@ -126,6 +128,7 @@ class Client:
         transport: Transport = "online",
         batch_wait: float = 0.0,
         budget: float | None = None,
+        holes: float = 0.0,
     ) -> None:
         self.store = store
         self.concurrency = concurrency
@@ -135,6 +138,7 @@ class Client:
         self.transport = transport
         self.batch_wait = batch_wait
         self.budget = budget
+        self.holes = holes
         self.tariffs: dict[Identity, Tariff] = {}
         self.recordings: dict[str, Recording] = {}
         self._local: dict[Identity, Provider] = {}
@@ -211,6 +215,7 @@ class _Run:
         self.landing: set[asyncio.Future[Any]] = set()  # answers on their way to the disk
         self.broken: BaseException | None = None  # why they did not get there
         self.exhausted_in_a_row = 0
+        self.unstarted = 0  # online calls that nobody has begun
         self.budget = Budget(client.budget, spent_in(client.store, run_name()) if client.budget is not None else 0.0)
         self.providers: dict[Identity, tuple[Provider, Throttle]] = {}
 
@@ -313,14 +318,14 @@ class _Run:
         if self.client.budget is not None and unlimited and self.client.tariff(jobs[0].request).price:
             raise UserError(
                 f"generator {name[0]}/{name[1]}: llm.budget_usd needs to know how long an answer can get; set "
-                "max_tokens in the generator's parameters"
+                "max_tokens (or max_completion_tokens) in the generator's parameters"
             )
 
     async def _work_through(self, calls: list[_Call]) -> None:
         """Serve every call; at the first error that stops the run, let those under way land and raise it."""
         if not calls:
             return
-        waiting = iter(calls)
+        waiting, self.unstarted = iter(calls), len(calls)
         count = min(self.client.concurrency, len(calls))
         workers = [asyncio.create_task(self._work(waiting)) for _ in range(count)]
         try:
@@ -340,6 +345,7 @@ class _Run:
 
     async def _work(self, waiting: Iterator[_Call]) -> None:
         for call in waiting:
+            self.unstarted -= 1
             await self._serve(call, call.jobs)
             if self.stopping.is_set():
                 return
@@ -399,7 +405,8 @@ class _Run:
                 raise UserError(self.broke(requests[0], most))
             dollars = most
             try:
-                answers = await self._ask(call.provider, requests)
+                pairs = zip(requests, await self._ask(call.provider, requests), strict=True)
+                answers = [measured(r, answer) if isinstance(answer, Response) else answer for r, answer in pairs]
                 bills = [tariff.bill(request, answer) for request, answer in zip(requests, answers, strict=True)]
                 dollars = sum(bill.dollars for bill in bills)
                 commits = [self.client.store.commit(*one) for one in zip(requests, answers, bills, strict=True)]
@@ -460,7 +467,8 @@ class _Run:
         if error.kind in STOPS_THE_RUN:
             raise UserError(self.stop_message(request.provider, request.model, error))
         self.exhausted_in_a_row += error.kind in RETRIES
-        if self.exhausted_in_a_row >= GIVE_UP_AFTER:
+        allowed = self.progress.failed < self.client.holes * self.progress.total
+        if self.exhausted_in_a_row >= GIVE_UP_AFTER and self.unstarted and not allowed:
             raise UserError(
                 f"{name}: {GIVE_UP_AFTER} requests in a row used up their attempts, the last with {error}; "
                 f"{self.kept()}: see to the server or the connection, then run the same command again"
@@ -510,10 +518,23 @@ def _miss(request: Request, count: int, client: Client) -> str:
 
 def _refuse_unknown(provider: Provider, requests: Sequence[Request]) -> None:
     allowed: Collection[str] | None = getattr(provider, "parameters", None)  # None: the provider looks for itself
+    if allowed is None:
+        return
+    further: Collection[str] = getattr(provider, "further", ())
     for request in requests:
-        unknown = sorted(set(request.parameters) - set(allowed)) if allowed is not None else []
+        who, extra = f"generator {request.provider}/{request.model}", request.parameters.get("extra_body", {})
+        unknown = sorted(set(request.parameters) - {*allowed, *further})
         if unknown:
+            beside = f"; its calls also take {', '.join(sorted(further))}" if further else ""
             raise UserError(
-                f"generator {request.provider}/{request.model}: unknown parameter {', '.join(unknown)}; "
-                f"{request.provider} takes {', '.join(sorted(allowed or ()))}"
+                f"{who}: unknown parameter {', '.join(unknown)}; {request.provider} takes "
+                f"{', '.join(sorted(allowed))}{beside}"
             )
+        if not isinstance(extra, Mapping):
+            raise UserError(f"{who}: extra_body: got {extra!r}, expected names with values")
+        if ours := sorted(set(extra) & set(getattr(provider, "reserved", ()))):
+            raise UserError(f"{who}: extra_body: {', '.join(ours)} cannot be set there; leave it out")
+        for name in LIMITS:
+            for limit in (request.parameters.get(name), extra.get(name)):
+                if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+                    raise UserError(f"{who}: {name}: got {limit!r}, expected a number of tokens")

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
+from nlilab.llm.request import writable
+
 
 class ErrorKind(StrEnum):
     """Why a call gave no answer."""
@@ -37,6 +39,8 @@ STATUS_KINDS = {
     402: ErrorKind.QUOTA,
     403: ErrorKind.AUTH,
     408: ErrorKind.TIMEOUT,
+    409: ErrorKind.OVERLOADED,  # of two calls that met; 425: one that came too early. Both pass
+    425: ErrorKind.OVERLOADED,
     429: ErrorKind.RATE_LIMITED,
     504: ErrorKind.TIMEOUT,
 }
@@ -54,7 +58,7 @@ class ProviderError(Exception):
     def __init__(self, kind: ErrorKind, message: str, retry_after: float | None = None, charged: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
-        self.message = message
+        self.message = writable(message)
         self.retry_after = retry_after
         self.charged = charged
 

@@ -5,7 +5,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from pydantic import Field
 from nlilab.core.errors import UserError
 from nlilab.core.params import CONF, Settings, read_yaml, validate
 from nlilab.llm.errors import ProviderError
-from nlilab.llm.request import Request, Response
+from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Bill, Store
 
 PRICES = CONF / "prices.yaml"
@@ -65,13 +65,16 @@ class Tariff:
     as_of: str | None = None
 
     def bill(self, request: Request, answer: Response | ProviderError, batch: str | None = None) -> Bill:
-        """What this answer cost; a call that broke off is billed at the most it can have cost."""
+        """What this answer cost, by estimate where its tokens were not counted; of a call that broke off, the most."""
         run = run_name()
         if self.price is None:
             return Bill(run=run, batch=batch)
         share = BATCH_SHARE if batch else 1.0
         if isinstance(answer, Response):
-            return Bill(self.price.of(answer) * share, False, self.as_of, run, batch)
+            dollars = self.price.of(answer)
+            if answer.untold:
+                dollars = min(dollars, self.most(request))
+            return Bill(dollars * share, bool(answer.untold), self.as_of, run, batch)
         dollars = self.most(request) * share if answer.charged else 0.0
         return Bill(dollars, answer.charged, self.as_of, run, batch)
 
@@ -177,6 +180,18 @@ def _command_line(process: psutil.Process) -> list[str]:
         return []
 
 
+def measured(request: Request, answer: Response) -> Response:
+    """The answer with estimates of what its provider did not count, which leave it no longer than was allowed."""
+    if not answer.untold:
+        return answer
+    asked, given = answer.input_tokens, answer.output_tokens
+    if "input" in answer.untold:
+        asked = max(estimated_tokens(characters(request)), answer.cache_read_tokens + answer.cache_write_tokens)
+    if "output" in answer.untold and request.max_tokens:  # else the provider's estimate, from all that came
+        given = request.max_tokens if answer.finish is Finish.LENGTH else min(given, request.max_tokens)
+    return replace(answer, input_tokens=asked, output_tokens=given)
+
+
 def estimated_tokens(text_length: int) -> int:
     """Roughly the tokens of an English text with this many characters."""
     return int(text_length / CHARACTERS_PER_TOKEN) + 1
@@ -184,16 +199,18 @@ def estimated_tokens(text_length: int) -> int:
 
 def characters(request: Request) -> int:
     """The length of all that is sent."""
-    return sum(len(content) for _, content in request.messages) + len(_schema(request.parameters))
+    return sum(len(content) for _, content in request.messages) + len(_structures(request.parameters))
 
 
 def _bytes(request: Request) -> int:
-    texts = [content for _, content in request.messages] + [_schema(request.parameters)]
+    texts = [content for _, content in request.messages] + [_structures(request.parameters)]
     return sum(len(text.encode()) + OVERHEAD_TOKENS for text in texts)
 
 
-def _schema(parameters: Mapping[str, Any]) -> str:
-    return str(parameters.get("schema", ""))
+def _structures(parameters: Mapping[str, Any]) -> str:
+    """What a model reads beside the messages: the schema, tools, and what else is no plain value."""
+    lists = (value if isinstance(value, list) else [value] for value in parameters.values())
+    return "".join(str(part) for parts in lists for part in parts if isinstance(part, Mapping))
 
 
 def _or(price: float | None, otherwise: float) -> float:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -17,7 +17,9 @@ EXCLUDED_FROM_KEY = {
     "meta": "never reaches the wire: provenance, and the embedded generator's cue",
     "parameters.max_tokens": "only cuts an answer off, and a cut-off answer is never served again: "
     "raising it must not lose the finished ones",
+    "parameters.max_completion_tokens": "the same under another name",
 }
+LIMITS = ("max_tokens", "max_completion_tokens")  # as servers call the longest answer that is wanted
 
 
 Identity = tuple[str, str, str | None]  # provider, model, base_url
@@ -63,11 +65,26 @@ class Request:
         """Whom it asks."""
         return (self.provider, self.model, self.base_url)
 
-    @property
+    @cached_property
     def max_tokens(self) -> int | None:
-        """The longest answer that is wanted, in the provider's tokens; None where the provider decides."""
-        limit = self.parameters.get("max_tokens")
-        return None if limit is None else int(limit)
+        """The longest answer that is wanted, in the provider's tokens; None where the provider decides.
+
+        Under whichever name, in `extra_body` too; of several the largest: which one a server heeds is its own affair.
+        """
+        extra = self.parameters.get("extra_body")
+        places = [self.parameters, extra] if isinstance(extra, Mapping) else [self.parameters]
+        given = [place[name] for place in places for name in LIMITS if isinstance(place.get(name), int)]
+        return max(given, default=None)
+
+
+def without_system(messages: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The messages with what the system says put before the user's first turn, for models that know no such role."""
+    told = [content for role, content in messages if role == "system"]
+    rest = [(role, content) for role, content in messages if role != "system"]
+    place = next((place for place, (role, _) in enumerate(rest) if role == "user"), None)
+    if place is None:
+        return [("user", "\n\n".join(told)), *rest]
+    return [*rest[:place], ("user", "\n\n".join([*told, rest[place][1]])), *rest[place + 1 :]]
 
 
 def canonical(value: Any) -> str:
@@ -96,6 +113,8 @@ class Response:
     output_tokens: int = 0
     cache_read_tokens: int = 0  # of the input: served from the provider's prompt cache, at a lower price
     cache_write_tokens: int = 0  # of the input: written into it, at a higher one
+    # Which of "input" and "output" the provider did not count: these two numbers are then estimates (money.measured).
+    untold: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", writable(self.text))

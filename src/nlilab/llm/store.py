@@ -48,7 +48,7 @@ MONEY = """
 ALTER TABLE answers ADD COLUMN cache_read_tokens INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE answers ADD COLUMN cache_write_tokens INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE answers ADD COLUMN dollars REAL NOT NULL DEFAULT 0;      -- at the price of `prices`
-ALTER TABLE answers ADD COLUMN assumed INTEGER NOT NULL DEFAULT 0;   -- 1: the most that a broken call can have cost
+ALTER TABLE answers ADD COLUMN assumed INTEGER NOT NULL DEFAULT 0;   -- 1: by estimate, or a broken call's most
 ALTER TABLE answers ADD COLUMN prices TEXT;    -- the date of the price table; NULL where the model has no price
 ALTER TABLE answers ADD COLUMN run TEXT;       -- one `dvc repro`, or one process outside of it
 ALTER TABLE answers ADD COLUMN batch TEXT;     -- the provider's batch that it came from
@@ -96,7 +96,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Bill:
-    """What one answer cost, or the most it can have cost (`assumed`), and which run and batch it belongs to."""
+    """What one answer cost, by estimate or at most if `assumed`, and which run and batch it belongs to."""
 
     dollars: float = 0.0
     assumed: bool = False

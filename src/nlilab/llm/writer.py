@@ -7,13 +7,15 @@ from pydantic import Field
 
 from nlilab.core.params import Name, Settings, conf_entry, section
 from nlilab.core.progress import Report
-from nlilab.llm.answers import Unreadable
+from nlilab.llm.answers import Unanswered, Unreadable
 from nlilab.llm.client import EMBEDDED, LOCAL, Client, Generator, Progress
-from nlilab.llm.errors import ProviderError
+from nlilab.llm.errors import RETRIES, ProviderError
 from nlilab.llm.money import FREE, Price, Tariff, tariff
 from nlilab.llm.recording import Recording, recording_path
 from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
+
+UNANSWERED = "unanswered"  # how the reason of a row begins that has no answer but failures which pass
 
 Strategy = Literal["targen", "zero-shot", "attributes", "few-shot"]
 
@@ -29,6 +31,7 @@ class LlmSettings(Settings):
     attempts: Annotated[int, Field(ge=1, le=20)] = 5
     timeout_s: Annotated[float, Field(gt=0)] = 60
     batch_wait_s: Annotated[float, Field(ge=0)] = 600
+    holes: Annotated[float, Field(ge=0, le=1, description="share of a step's requests that may stay unanswered")] = 0.0
     budget_usd: Annotated[float | None, Field(gt=0)] = None
     allow_unpriced: bool = False
 
@@ -78,8 +81,10 @@ class Writer:
 
 
 def text_of(answer: Response | ProviderError) -> str:
-    """The text of a whole answer; a failed, cut or refused one is unreadable, with its reason."""
+    """The text of a whole answer; a failed, cut or refused one is unreadable, one that never came is unanswered."""
     if isinstance(answer, ProviderError):
+        if answer.kind in RETRIES:
+            raise Unanswered(f"{UNANSWERED}: {answer}")
         raise Unreadable(str(answer))
     if answer.finish is not Finish.STOP:
         reasons = {Finish.LENGTH: "the answer was cut at max_tokens", Finish.REFUSED: "the model refused"}
@@ -116,6 +121,7 @@ def open_client(settings: LlmSettings) -> Client:
         transport=settings.transport,
         batch_wait=settings.batch_wait_s,
         budget=settings.budget_usd,
+        holes=settings.holes,
     )
 
 

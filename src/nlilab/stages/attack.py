@@ -18,6 +18,7 @@ from nlilab.llm.writer import open_writer
 from nlilab.model.classifier import predict
 from nlilab.model.settings import PredictSettings, TrainSettings
 from nlilab.tasks.reading import load_reading, must_read
+from nlilab.writing.asking import Holes
 from nlilab.writing.judging import REFUSED, Say, by_generator, judge_perturbed, judged_task
 
 
@@ -27,7 +28,7 @@ def main(recipe: str, rows: Path, models: Path, judges: Path, out: Path, rejects
     check_attack(run_, settings)
     found = load_recipe(recipe)
     table = read_table(rows)
-    refused, counts = [], {}
+    refused, counts, holes = [], {}, Holes()
     for seed in run_.seeds:
         if found is None:
             made = table.head(0).assign(original="", changes="", reason="")
@@ -36,14 +37,19 @@ def main(recipe: str, rows: Path, models: Path, judges: Path, out: Path, rejects
             with progress(f"attack {models}/{seed} by {recipe}") as report:
                 made = attack(table, victim, found, settings.batch_size, settings.seed, report)
         unperturbed = made[made["reason"] != ""]
-        kept, counts[str(seed)] = _judged(made[made["reason"] == ""], judges / str(seed), settings)
+        kept, shares = made.head(0), dict[str, Any]()
+        with holes.put_off():
+            kept, shares = _judged(made[made["reason"] == ""], judges / str(seed), settings)
+        if not shares:
+            continue
         held = kept[kept["reason"] == ""]
         write_table(out / f"{seed}.parquet", held.assign(id=held["id"] + f"~{recipe}"))
         lost = pd.concat([unperturbed, kept[kept["reason"] != ""]]).assign(seed=seed)
         assert len(held) + len(lost) == len(made)
         refused.append(lost)
-        counts[str(seed)] |= {"rows": len(made), "made": len(held), "unperturbed": len(unperturbed)}
+        counts[str(seed)] = shares | {"rows": len(made), "made": len(held), "unperturbed": len(unperturbed)}
         print(f"{models}/{seed} by {recipe}: {counts[str(seed)]}")
+    holes.stop()
     write_table(rejects, pd.concat(refused, ignore_index=True))
     judged_by = settings.judge if settings.judge_generator == NOBODY else settings.judge_generator
     write_json(
@@ -64,7 +70,8 @@ def _judged(made: pd.DataFrame, folder: Path, settings: AttackSettings) -> tuple
             said = judge_perturbed(made, by_generator(open_writer(name), judged_task(made), report))
     if settings.validate_rows:
         made = made.assign(reason=np.where(said.holds, "", REFUSED))
-    return made, {"holds": float(said.holds.mean()), "holds_on_originals": said.on_originals}
+    shares: dict[str, Any] = {"holds": float(said.holds.mean()), "holds_on_originals": said.on_originals}
+    return made, shares | ({"holes": said.unanswered} if said.unanswered else {})
 
 
 def _by_model(folder: Path) -> Say:

@@ -8,7 +8,7 @@ from nlilab.core.command import run
 from nlilab.core.files import digest, read_table, write_json, write_table
 from nlilab.core.params import section
 from nlilab.core.progress import progress
-from nlilab.llm.writer import open_writer
+from nlilab.llm.writer import UNANSWERED, open_writer
 from nlilab.tasks.definition import Task, load_task
 from nlilab.tasks.reading import Reading
 from nlilab.writing.correct import (
@@ -30,17 +30,19 @@ def main(task: str, generator: str, rows: Path, rejects: Path, out: Path, readin
     """Correct a generator's labels; keep the constrained label, the corrected one and the explanation.
 
     Rows leave as pairs, with how a small model reads them beside. What was paid for the rows, for answers that could
-    not be read and for the judge goes into the metrics.
+    not be read and for the judge goes into the metrics; so do the answers that never came, where there are any.
     """
     settings = section("correct", CorrectSettings)
     loaded = load_task(task)
     table = read_table(rows)
     verdicts = untouched(table)
     judged = table
+    holes = {"generate": _unanswered(read_table(rejects))}
     name = generator if settings.judge == SELF else settings.judge
     if settings.method in ("llm", "both"):
         with progress(f"correct {task}/{generator} by {name}") as report:
             verdicts = judge(open_writer(name), loaded, table, settings.attempts, report)
+        holes["correct"] = sum(verdicts.unanswered())
     if settings.method in ("confident", "both"):
         judged = verdicts.onto(table)
         judged = judged[judged["corrected_label"].notna()].assign(label=lambda kept: kept["corrected_label"])
@@ -56,8 +58,17 @@ def main(task: str, generator: str, rows: Path, rejects: Path, out: Path, readin
         "rejected_usd": total(read_table(rejects)["cost_usd"]),
         "judge_usd": total(corrected["judge_cost_usd"]),
     }
-    write_json(metrics, matrix | {"cost": cost, "examples": corrected_examples(corrected, pairs)})
+    shown = {"cost": cost, "examples": corrected_examples(corrected, pairs)}
+    write_json(metrics, matrix | shown | ({"holes": holes} if any(holes.values()) else {}))
     print(f"{task}/{generator}: {matrix['verdicts']} of {matrix['rows']} rows")
+    if any(holes.values()):
+        print(f"{task}/{generator}: requests that stayed unanswered, by step: {holes}")
+
+
+def _unanswered(rejects: pd.DataFrame) -> int:
+    """The cells that have no row because the generator's provider gave no answer at all."""
+    reasons = rejects.get("reason", pd.Series(dtype=str))
+    return int(reasons.astype(str).str.startswith(UNANSWERED).sum())
 
 
 def _confident(rows: pd.DataFrame, settings: CorrectSettings, task: Task) -> Verdicts:

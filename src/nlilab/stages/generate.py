@@ -6,7 +6,7 @@ from nlilab.core.command import run
 from nlilab.core.files import read_table, write_table
 from nlilab.core.params import conf_entry, section
 from nlilab.core.progress import progress
-from nlilab.llm.writer import GeneratorEntry, open_writer
+from nlilab.llm.writer import UNANSWERED, GeneratorEntry, open_writer
 from nlilab.tasks.definition import load_task
 from nlilab.writing.strategies import asked
 from nlilab.writing.targen import GenerateSettings, plan_cells, write_instances
@@ -23,10 +23,10 @@ def main(task: str, generator: str, seeds: Path, out: Path, rejects: Path) -> No
         )
     write_table(out, rows)
     write_table(rejects, rejected)
-    final = int(rejected["final"].sum())
+    final, holes = int(rejected["final"].sum()), int(rejected["reason"].astype(str).str.startswith(UNANSWERED).sum())
     print(
         f"{task} by {generator}: {len(cells)} cells -> {len(rows)} rows, {final} given up "
-        f"({len(rejected)} unreadable answers)"
+        f"({len(rejected)} unreadable answers)" + (f", {holes} of them unanswered" if holes else "")
     )
 
 

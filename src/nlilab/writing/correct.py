@@ -16,10 +16,10 @@ from nlilab.core.progress import Report
 from nlilab.core.schema import plain_label
 from nlilab.llm.answers import Unreadable, read_fields
 from nlilab.llm.request import Request
-from nlilab.llm.writer import Writer
+from nlilab.llm.writer import UNANSWERED, Writer
 from nlilab.model.settings import TrainSettings
 from nlilab.tasks.definition import Task, answer_schema
-from nlilab.writing.asking import ask_until_read
+from nlilab.writing.asking import ask_until_read, stop_at_holes
 
 KEPT, RELABELLED, DROPPED, UNJUDGED = "kept", "relabelled", "dropped", "unjudged"
 SELF = "self"
@@ -57,6 +57,11 @@ class Verdicts:
             judge_cost_usd=pd.Series(self.cost_usd, index=rows.index, dtype=float),
         )
 
+    def unanswered(self) -> list[bool]:
+        """Which rows have no verdict because the judge's provider gave no answer at all."""
+        told = zip(self.verdict, self.explanation, strict=True)
+        return [verdict == UNJUDGED and why.startswith(UNANSWERED) for verdict, why in told]
+
 
 def untouched(rows: pd.DataFrame) -> Verdicts:
     """Method `none`: the constrained label stands."""
@@ -68,6 +73,7 @@ def judge(
 ) -> Verdicts:
     """Ask the judge for each row's label; what it calls invalid is dropped, what cannot be read stays unjudged.
 
+    HolesLeft where more rows than llm.holes allows found no answer.
     `step` is the name under which the ledger books the answers.
     """
     schema = answer_schema(
@@ -81,6 +87,7 @@ def judge(
         lambda requests: writer.ask(requests, report),
         attempts,
     )
+    stop_at_holes(writer, [failure.reason for failure in failed if failure.unanswered], len(records))
     why = {failure.place: failure.reason for failure in failed if failure.final}
     answers = [[found[place].answer] if place in found else [] for place in range(len(records))]
     for failure in failed:

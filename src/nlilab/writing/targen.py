@@ -13,9 +13,9 @@ from nlilab.core.params import Name, Settings
 from nlilab.core.progress import Report
 from nlilab.llm.answers import Unreadable, read_fields, read_list, read_records, texts_shown
 from nlilab.llm.request import Request
-from nlilab.llm.writer import Writer, text_of
+from nlilab.llm.writer import Writer
 from nlilab.tasks.definition import Task, answer_schema
-from nlilab.writing.asking import Failed, Read, ask_until_read
+from nlilab.writing.asking import Failed, Read, ask_until_read, stop_at_holes, texts_of
 from nlilab.writing.strategies import Asked, Messages
 
 SEEDS_PER_REQUEST = 12  # a multiple of four: AX-g's seeds come in quadruples
@@ -49,7 +49,8 @@ def write_contexts(writer: Writer, task: Task, count: int) -> list[str]:
     def ask(sample: int) -> list[str]:
         meta = {"task": task.name, "step": "contexts", "n": str(count)}
         request = writer.request(task.contexts.messages(n=count), schema, sample, meta)
-        return read_list(text_of(writer.ask([request])[0]), "contexts", texts_shown(task.contexts.text))
+        text = _readable(texts_of(writer, writer.ask([request]))[0])
+        return read_list(text, "contexts", texts_shown(task.contexts.text))
 
     return _collect(ask, count, f"{writer.name} wrote {{got}} different contexts of {count}; lower plan.contexts")
 
@@ -76,10 +77,10 @@ def write_seeds(writer: Writer, task: Task, contexts: list[str], per_context: in
             meta = {"task": task.name, "step": "seeds", "context": context, "n": str(count), "offset": str(offset)}
             messages = task.seeds.messages(n=count, context=context, **shape)
             requests.append(writer.request(messages, schema, chunk, meta | shape))
-        for request, answer in zip(requests, writer.ask(requests, report), strict=True):
+        for request, text in zip(requests, texts_of(writer, writer.ask(requests, report)), strict=True):
             context = request.meta["context"]
             try:
-                found = _read_seeds(text_of(answer), fields, shown)
+                found = _read_seeds(_readable(text), fields, shown)
             except Unreadable as error:
                 found, reason = [], f" (an answer was unreadable: {error})"
             for seed in found:
@@ -113,6 +114,12 @@ def _listed_seeds(task: Task, contexts: list[str], per_context: int, items: list
             name = digest(task.name, context, item, repeat)
             rows.append({"id": name, "context": context, **shape, task.file.seeds[0]: item})
     return pd.DataFrame(rows)
+
+
+def _readable(text: str | Unreadable) -> str:
+    if isinstance(text, Unreadable):
+        raise text
+    return text
 
 
 def _read_seeds(text: str, fields: list[str], shown: set[str]) -> list[dict[str, str]]:
@@ -150,7 +157,7 @@ def write_instances(
     """Step 3: one instance for each cell, label first; unreadable answers are asked for again, within `attempts`.
 
     Returns (rows, rejects): every cell is in rows or, with its last attempt marked final, in rejects; earlier
-    attempts that failed are in rejects too.
+    attempts that failed are in rejects too. HolesLeft where more cells than llm.holes allows found no answer.
     """
     schema = answer_schema({field: {"type": "string"} for field in asked.fields})
     records: list[dict[str, Any]] = [
@@ -169,6 +176,7 @@ def write_instances(
         lambda requests: writer.ask(requests, report),
         attempts,
     )
+    stop_at_holes(writer, [failure.reason for failure in failed if failure.unanswered], len(records))
     rows = [_instance_row(writer, asked, cell, found[place]) for place, cell in enumerate(records) if place in found]
     rejects = [_instance_reject(writer, records[failure.place], failure) for failure in failed]
     _check_whole(cells, rows, rejects)

@@ -1,20 +1,40 @@
 """Anthropic's Messages API and Message Batches, by its SDK."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from inspect import signature
 from typing import Any, cast
 
 import anthropic
+from anthropic.resources.messages import AsyncMessages
 from anthropic.types import Message
 from anthropic.types.messages import MessageBatch, MessageBatchIndividualResponse
 
 from nlilab.llm.batch import BatchState, Outcome
 from nlilab.llm.errors import ProviderError, from_status
 from nlilab.llm.keys import api_key, redacted
-from nlilab.llm.providers.sdk import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, UNREADABLE, SdkProvider, named
+from nlilab.llm.providers.sdk import (
+    CONNECT_SECONDS,
+    PAGE,
+    SILENCE_SECONDS,
+    UNREADABLE,
+    SdkProvider,
+    counts,
+    named,
+    tokens,
+)
 from nlilab.llm.request import Finish, Request, Response
 
 ADDRESS = "https://api.anthropic.com"
 MAX_TOKENS = 4096  # the API asks for a limit; this one where the generator sets none
+
+# What is ours to say, or would make of a call another one than one text at the table's price.
+RESERVED = frozenset(
+    {"messages", "model", "system", "stream", "timeout", "extra_headers", "extra_query"}
+    | {"service_tier", "speed", "inference_geo", "workspace_id", "user_profile_id"}
+)
+OWN = frozenset({"max_tokens", "stop", "schema", "effort", "thinking"})
+FURTHER = frozenset(signature(AsyncMessages.create).parameters) - RESERVED - OWN - {"self"}
 
 FINISHES = {
     "end_turn": Finish.STOP,
@@ -38,13 +58,16 @@ ERROR_STATUS = {
 UNKNOWN_STATUS = 500
 
 
+log = logging.getLogger(__name__)
+
+
 class Anthropic(SdkProvider):
     """One Claude model; API version 2026-10-21 knows no temperature, top_p or top_k and refuses them."""
 
     protocol = "the Messages API"
     sdk_error, connection_error = anthropic.AnthropicError, anthropic.APIConnectionError
     not_found = anthropic.NotFoundError
-    parameters = frozenset({"max_tokens", "stop", "schema", "effort", "thinking"})
+    parameters, further, reserved = OWN, FURTHER, RESERVED
     most_in_a_batch = 100_000
     most_bytes_in_a_batch = 240_000_000  # the API takes 256 MB, its frame around the lines included
 
@@ -67,12 +90,15 @@ class Anthropic(SdkProvider):
 
     def line(self, request: Request) -> dict[str, Any]:
         """The request as one line of the provider's own JSONL."""
-        return {"custom_id": request.key, "params": _arguments(request)}
+        params = _arguments(request)
+        params |= params.pop("extra_body", None) or {}  # as the SDK does online
+        return {"custom_id": request.key, "params": params}
 
     def read(self, line: Mapping[str, Any]) -> tuple[str, Outcome]:
         """One line of a results file: key and outcome. Raises ProviderError where the line has no key."""
         with self._told(spends=False):
-            return self._read(MessageBatchIndividualResponse.construct(**line))
+            entry = MessageBatchIndividualResponse.construct(**line)
+        return self._named(entry)
 
     async def submit(self, requests: Sequence[Request], token: str) -> str:
         """Send a batch; returns its name. Raises ProviderError, `charged` where there may be a batch all the same."""
@@ -96,9 +122,16 @@ class Anthropic(SdkProvider):
             entries = await self._batches.results(name)
             try:
                 async for entry in entries:
-                    yield self._read(entry)
+                    try:
+                        yield self._named(entry)
+                    except ProviderError as error:  # the other lines are paid for, too
+                        log.warning("a result in %s cannot be used: %s", name, error)
             finally:
                 await entries.close()
+
+    def _named(self, entry: MessageBatchIndividualResponse) -> tuple[str, Outcome]:
+        with self._told(spends=False):
+            return self._read(entry)
 
     def _read(self, entry: MessageBatchIndividualResponse) -> tuple[str, Outcome]:
         key, result = named(entry.custom_id), entry.result
@@ -135,6 +168,7 @@ def _arguments(request: Request) -> dict[str, Any]:
         "max_tokens": request.max_tokens or MAX_TOKENS,
         "messages": [{"role": role, "content": content} for role, content in request.messages if role != "system"],
     }
+    arguments |= {name: given[name] for name in sorted(FURTHER) if name in given}
     if system := "\n\n".join(content for role, content in request.messages if role == "system"):
         # All that the requests of a step share: the first pays a little more, the others far less.
         arguments["system"] = [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
@@ -142,7 +176,7 @@ def _arguments(request: Request) -> dict[str, Any]:
         arguments["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
     if "thinking" in given:
         arguments["thinking"] = given["thinking"]
-    output: dict[str, Any] = {}
+    output: dict[str, Any] = dict(given.get("output_config") or {})
     if "schema" in given:
         output["format"] = {"type": "json_schema", "schema": given["schema"]}
     if "effort" in given:
@@ -159,9 +193,13 @@ def _response(key: str, message: Message) -> Response:
     if finish is Finish.STOP and not text.strip():
         finish = Finish.EMPTY
     usage = message.usage
-    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    asked = usage.input_tokens + read + written
-    return Response(key, text, finish, message.model, asked, usage.output_tokens, read, written)
+    plain, read, written, given = (
+        getattr(usage, name, None)
+        for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
+    )
+    asked = tokens(plain) + tokens(read) + tokens(written) if plain is not None else None
+    spoken = sum(len(getattr(block, "thinking", None) or "") for block in message.content) + len(text)
+    return Response(key, text, finish, message.model, **counts(asked, given, read, written, spoken))
 
 
 def _state(batch: MessageBatch) -> BatchState:

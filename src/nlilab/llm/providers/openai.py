@@ -1,18 +1,23 @@
 """OpenAI's chat completions and batches, by its SDK: OpenAI itself, or any server that speaks the protocol."""
 
 import json
+import logging
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from inspect import signature
 from typing import Any, Final
 
 import openai
+from openai.resources.chat.completions import AsyncCompletions
 from openai.types import Batch, BatchError
 from openai.types.chat import ChatCompletion
 
 from nlilab.llm.batch import BatchState, Outcome
 from nlilab.llm.errors import ProviderError, from_status
 from nlilab.llm.keys import api_key, redacted
-from nlilab.llm.providers.sdk import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, UNREADABLE, SdkProvider, named
-from nlilab.llm.request import Finish, Request, Response
+from nlilab.llm.providers.sdk import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, UNREADABLE, SdkProvider, counts, named
+from nlilab.llm.request import LIMITS, Finish, Request, Response, without_system
 
 ADDRESS = "https://api.openai.com/v1"
 NO_KEY = "none"  # the SDK sends some key always; a server of one's own mostly looks at none
@@ -21,12 +26,23 @@ TOKEN = "nlilab"  # the entry of a batch's metadata
 
 FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 AS_THEY_ARE = ("temperature", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort")
+# What is ours to say, or would make of a call more than one text at the table's price.
+RESERVED = frozenset(
+    {"messages", "model", "n", "stream", "stream_options", "timeout", "extra_headers", "extra_query"}
+    | {"audio", "modalities", "service_tier", "web_search_options", "moderation"}
+)
+FURTHER = frozenset(signature(AsyncCompletions.create).parameters) - RESERVED - {"self", *AS_THEY_ARE, *LIMITS}
 
 ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
 NEVER_WORKED_ON = frozenset({"batch_expired", "batch_cancelled"})
 # Errors of batches that have no status of their own; any other one is a bad request.
 ERROR_STATUS = {"request_timeout": 504, "token_limit_exceeded": 429}
 UNKNOWN_STATUS = 400
+NO_SYSTEM = re.compile(r"system (role|message)s?|roles must alternate", re.IGNORECASE)
+ROUTED_STATUS = 502  # of an error that came with the status 200 and names no other
+
+
+log = logging.getLogger(__name__)
 
 
 class OpenAI(SdkProvider):
@@ -35,7 +51,8 @@ class OpenAI(SdkProvider):
     protocol = "the chat completions protocol"
     sdk_error, connection_error = openai.OpenAIError, openai.APIConnectionError
     not_found = openai.NotFoundError
-    parameters = frozenset({*AS_THEY_ARE, "max_tokens", "schema"})
+    parameters = frozenset({*AS_THEY_ARE, *LIMITS, "schema"})
+    further, reserved = FURTHER, RESERVED
     most_in_a_batch = 50_000
     most_bytes_in_a_batch = 190_000_000  # the API takes 200 MB
 
@@ -50,15 +67,25 @@ class OpenAI(SdkProvider):
         )
         super().__init__(model, key, sdk)
         self._patient = sdk.with_options(timeout=openai.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS))
-        # Only OpenAI has renamed the limit; vLLM, Ollama and llama.cpp all know the old name.
+        # Only OpenAI has renamed max_tokens; vLLM, Ollama and llama.cpp all know the old name.
         self._limit = "max_tokens" if base_url else "max_completion_tokens"
 
-    async def _call(self, request: Request) -> Response:
-        return _response(request.key, await self._sdk.chat.completions.create(**self._arguments(request)))
+    async def _call(self, request: Request) -> Response | ProviderError:
+        arguments = self._arguments(request)
+        try:
+            completion = await self._sdk.chat.completions.create(**arguments)
+        except openai.BadRequestError as error:  # of a server whose model's chat template knows no system role
+            if not (NO_SYSTEM.search(error.message) and any(role == "system" for role, _ in request.messages)):
+                raise
+            merged = self._arguments(replace(request, messages=tuple(without_system(request.messages))))
+            completion = await self._sdk.chat.completions.create(**merged)
+        return self._read(request.key, completion)
 
     def line(self, request: Request) -> dict[str, Any]:
         """The request as one line of the provider's own JSONL."""
-        return {"custom_id": request.key, "method": "POST", "url": ENDPOINT, "body": self._arguments(request)}
+        body = self._arguments(request)
+        body |= body.pop("extra_body", None) or {}  # as the SDK does online
+        return {"custom_id": request.key, "method": "POST", "url": ENDPOINT, "body": body}
 
     def read(self, line: Mapping[str, Any]) -> tuple[str, Outcome]:
         """One line of an output or error file: key and outcome. Raises ProviderError where the line has no key."""
@@ -98,7 +125,10 @@ class OpenAI(SdkProvider):
             for file in filter(None, (batch.output_file_id, batch.error_file_id)):
                 async with self._patient.files.with_streaming_response.content(file) as content:
                     async for line in _lines(content.iter_bytes()):
-                        yield self.read(json.loads(line))
+                        try:
+                            yield self.read(json.loads(line))
+                        except (ProviderError, json.JSONDecodeError) as error:  # the other lines are paid for, too
+                            log.warning("a result in %s cannot be used: %s", name, error)
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         given = request.parameters
@@ -106,9 +136,11 @@ class OpenAI(SdkProvider):
             "model": request.model,
             "messages": [{"role": role, "content": content} for role, content in request.messages],
         }
-        arguments |= {name: given[name] for name in AS_THEY_ARE if name in given}
-        if request.max_tokens is not None:
-            arguments[self._limit] = request.max_tokens
+        arguments |= {name: given[name] for name in (*AS_THEY_ARE, *sorted(FURTHER)) if name in given}
+        if given.get("max_tokens") is not None:
+            arguments[self._limit] = given["max_tokens"]
+        if given.get("max_completion_tokens") is not None:
+            arguments["max_completion_tokens"] = given["max_completion_tokens"]
         if "schema" in given:
             form = {"name": "answer", "schema": given["schema"], "strict": True}
             arguments["response_format"] = {"type": "json_schema", "json_schema": form}
@@ -122,8 +154,16 @@ class OpenAI(SdkProvider):
             return self._refusal(ERROR_STATUS.get(error["code"], UNKNOWN_STATUS), error)
         status, body = answer["status_code"], answer["body"]
         if status == 200:
-            return _response(key, ChatCompletion.construct(**body))  # as lenient as the SDK is online
+            return self._read(key, ChatCompletion.construct(**body))  # as lenient as the SDK is online
         return self._refusal(status, body.get("error", body) if isinstance(body, Mapping) else body)
+
+    def _read(self, key: str, completion: ChatCompletion) -> Response | ProviderError:
+        """The answer; routers in front of other servers send their errors, too, with the status 200."""
+        told = getattr(completion, "error", None)
+        if not told or completion.choices:
+            return _response(key, completion)
+        code = told.get("code") if isinstance(told, Mapping) else None
+        return self._refusal(code if isinstance(code, int) and 400 <= code < 600 else ROUTED_STATUS, told)
 
     def _state(self, batch: Batch) -> BatchState:
         """The batch as a BatchState; "" is the token of somebody else's; UNREADABLE where the body is none."""
@@ -152,19 +192,37 @@ class OpenAI(SdkProvider):
 def _response(key: str, completion: ChatCompletion) -> Response:
     """The completion as a Response; UNREADABLE where the body is none."""
     choice = completion.choices[0]
-    text, refusal = choice.message.content or "", choice.message.refusal
+    text, refusal, thought = _said(choice.message)
     finish = FINISHES.get(choice.finish_reason)
     if finish is None:
         raise ValueError(f"finish_reason {choice.finish_reason!r}, expected one of {', '.join(FINISHES)}")
+    spoken = len(text) + len(refusal) + thought
     if refusal:
         text, finish = refusal, Finish.REFUSED
     elif finish is Finish.STOP and not text.strip():
         finish = Finish.EMPTY
     usage = completion.usage
-    if usage is None:
-        return Response(key, text, finish, completion.model)
-    read = (usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens) or 0
-    return Response(key, text, finish, completion.model, usage.prompt_tokens, usage.completion_tokens, read)
+    asked, given = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+    read = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
+    return Response(key, text, finish, completion.model, **counts(asked, given, read, 0, spoken))
+
+
+def _said(message: Any) -> tuple[str, str, int]:
+    """The text, the refusal, and how long the thoughts are: some servers send all of them as parts of the content."""
+    content = message.content
+    parts = [content] if isinstance(content, (str, Mapping)) else content or []
+    text, refusal = "", message.refusal or ""
+    thoughts = [getattr(message, name, None) or "" for name in ("reasoning_content", "reasoning")]
+    for part in parts:
+        if isinstance(part, str):
+            text += part
+        elif (kind := part.get("type", "text")) in ("text", "output_text"):
+            text += part["text"]
+        elif kind == "refusal":
+            refusal += part["refusal"]
+        else:
+            thoughts.append(part)
+    return text, refusal, sum(len(str(thought)) for thought in thoughts)
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

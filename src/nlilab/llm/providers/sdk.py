@@ -3,17 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import httpx2
 
 from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.keys import redacted
+from nlilab.llm.money import estimated_tokens
 from nlilab.llm.request import Request, Response
 
 CONNECT_SECONDS = 10.0  # the client limits the whole call; this one stops a dead address sooner
 SILENCE_SECONDS = 300.0  # nothing limits the whole of a batch's upload or download, only its pauses
 PAGE = 100  # batches looked at
+MOST_TOKENS = 1e12  # a larger number is none of tokens
 
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 UNREADABLE = (ValueError, AttributeError, TypeError, LookupError)  # the SDKs check no body
@@ -48,7 +50,7 @@ class SdkProvider(ABC):
             return self._failure(error, spends=True)
 
     @abstractmethod
-    async def _call(self, request: Request) -> Response:
+    async def _call(self, request: Request) -> Response | ProviderError:
         """The answer; whatever the SDK raises is told apart by the caller."""
 
     async def check(self) -> None:
@@ -90,6 +92,30 @@ class SdkProvider(ABC):
             return ProviderError(ErrorKind.TRANSPORT, said, charged=spends and sent)
         said = redacted(f"not what {self.protocol} sends: {error}", self._key)
         return ProviderError(ErrorKind.UNPARSEABLE, said, charged=spends)
+
+
+def counts(asked: object, given: object, read: object, written: object, spoken: int) -> dict[str, Any]:
+    """The fields of a Response that count tokens, from what a server says of them.
+
+    Servers leave `usage` out, or hold null or 0 in it. What is not counted is named in `untold`, and the output is
+    estimated from `spoken`, the characters that came (thoughts included): no answer passes for a free one.
+    """
+    lacking = {"input": not tokens(asked), "output": not tokens(given) and (given != 0 or spoken > 0)}
+    whole = tokens(asked) or tokens(read) + tokens(written)  # the cached ones are part of it
+    cached = min(tokens(read), whole)
+    return {
+        "input_tokens": tokens(asked),
+        "output_tokens": estimated_tokens(spoken) if lacking["output"] else tokens(given),
+        "cache_read_tokens": cached,
+        "cache_write_tokens": min(tokens(written), whole - cached),
+        "untold": frozenset(name for name, is_lacking in lacking.items() if is_lacking),
+    }
+
+
+def tokens(told: object) -> int:
+    """A number of tokens as a server tells it; 0 for what is none."""
+    number = isinstance(told, (int, float)) and not isinstance(told, bool)
+    return int(cast(float, told)) if number and 0 < cast(float, told) < MOST_TOKENS else 0
 
 
 def named(name: object) -> str:

@@ -31,7 +31,7 @@ from transformers import (
 from nlilab.core.errors import UserError
 from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.providers.constrained import Grammars, Schemas
-from nlilab.llm.request import Finish, Request, Response
+from nlilab.llm.request import Finish, Request, Response, without_system
 
 PROBE_SECONDS = 5.0  # the hub's own retries take half a minute to find out that there is no network
 MAX_TOKENS = 256
@@ -111,10 +111,25 @@ class Transformers:
         """The prompt's token ids: by the chat template if the tokenizer has one, else the contents as plain text."""
         tokenizer = self._tokenizer
         if tokenizer.chat_template:
-            chat = [{"role": role, "content": content} for role, content in request.messages]
-            text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+            text = self._templated(request.messages)
             return list(tokenizer(text, add_special_tokens=False)["input_ids"])
         return list(tokenizer("\n\n".join(content for _, content in request.messages))["input_ids"])
+
+    def _templated(self, messages: Sequence[tuple[str, str]]) -> str:
+        """The chat template's text; where it refuses the system's turn or leaves it out, that is part of the user's."""
+        system = [content.strip() for role, content in messages if role == "system"]
+        try:
+            text = self._filled(messages)
+            if all(told in text for told in system):
+                return text
+        except TemplateError:
+            if not system:
+                raise
+        return self._filled(without_system(messages))
+
+    def _filled(self, messages: Sequence[tuple[str, str]]) -> str:
+        chat = [{"role": role, "content": content} for role, content in messages]
+        return str(self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
     def _refuse_long(self, prompt: int, wanted: int) -> None:
         limit = getattr(self._config, "max_position_embeddings", None)
