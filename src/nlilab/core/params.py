@@ -1,6 +1,7 @@
 """Typed reading of params.yaml and conf/*.yaml: unknown keys, wrong types and impossible values fail by name."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -18,7 +19,7 @@ WORD = "[a-z0-9][a-z0-9_-]*"
 
 def _dotless(name: Any) -> Any:
     """Refuse a dot, which DVC takes for a step into a mapping: it would look for the name in vain."""
-    if isinstance(name, str) and "." in name:
+    if isinstance(name, str) and "." in name and re.fullmatch(r"[a-z0-9][a-z0-9_./-]*", name):
         raise ValueError(
             f"got {name!r}: names hold no dot, since DVC reads it as a step into a mapping; write "
             f"{name.replace('.', '-')!r} (a generator's `model` may have dots)"
