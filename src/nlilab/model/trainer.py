@@ -25,6 +25,7 @@ from nlilab.model.settings import FreeLb, TrainSettings
 from nlilab.tasks.reading import Reading
 
 LOG_POINTS = 20
+_ENDED: list[Trainer] = []  # of this process, which is one of several
 OUT_OF_FOLD_BATCH = 128
 
 Watch = Callable[[int, Classifier], None]  # called after each optimiser step with its number; must leave weights alone
@@ -137,6 +138,9 @@ def _run(
         trainer.train()
         if arguments.world_size > 1:
             trainer.accelerator.end_training()
+            # Freed here, with Python's lock held, the process group can wait for its own thread, which waits for that
+            # lock (torch 2.13); at the end of the process that thread is idle.
+            _ENDED.append(trainer)
     if settings.gradient_checkpointing:
         core(classifier.model).activation_checkpointing_disable()
     history = trainer.state.log_history
