@@ -6,7 +6,7 @@ from typing import Any
 
 from nlilab.attack.recipes import AttackSettings, load_recipe
 from nlilab.core.command import run
-from nlilab.core.files import read_json, read_table, refuse_strays, write_json
+from nlilab.core.files import read_json, read_table, tell_strays, write_json
 from nlilab.core.params import Run, run_settings, section
 from nlilab.verdict.compare import CompareSettings, Suite, compare, suite_from_rows, under_attack
 from nlilab.verdict.robustness import CLEAN, under
@@ -18,7 +18,7 @@ def main(
     """Compare all models and write the comparison and the summary that `dvc metrics diff` shows."""
     run_ = run_settings()
     settings = section("compare", CompareSettings)
-    refuse_strays(training, run_.trainings())
+    tell_strays(training, run_.trainings())
     table = read_table(rows)
     attacked = read_json(attacks)["suites"]
     clean = {entry["suite"]: under(entry["suite"], CLEAN) for entry in attacked.values()}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nlilab.core.command import run
-from nlilab.core.files import read_json, read_table, refuse_strays, write_json
+from nlilab.core.files import read_json, read_table, write_json
 from nlilab.core.params import run_settings, section
 from nlilab.core.progress import progress
 from nlilab.model.harden import hardening_rows
@@ -26,7 +26,6 @@ def main(
 ) -> None:
     """Train on the arm's rows and those made against its model (or against embeddings, where no rows are made)."""
     run_, settings = run_settings(), section("train", TrainSettings)
-    refuse_strays(metrics.parent, run_.trainings())
     goes_on = run_.harden.how == "continue"
     if goes_on:
         settings = settings.model_copy(update={"steps": run_.harden.steps})

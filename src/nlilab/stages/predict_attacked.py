@@ -7,7 +7,7 @@ import pandas as pd
 
 from nlilab.attack.recipes import AttackSettings
 from nlilab.core.command import run
-from nlilab.core.files import read_table, refuse_strays, write_table
+from nlilab.core.files import read_table, tell_strays, write_table
 from nlilab.core.params import run_settings, section
 from nlilab.core.progress import progress
 from nlilab.core.schema import probability_table
@@ -19,10 +19,10 @@ from nlilab.tasks.reading import load_reading, must_read
 def main(models: Path, attacked: Path, out: Path) -> None:
     """Predict every victim's attacked rows."""
     run_, settings = run_settings(), section("attack", AttackSettings)
-    refuse_strays(attacked, set(settings.victims))
+    tell_strays(attacked, set(settings.victims))
     parts = []
     for victim in settings.victims:
-        refuse_strays(attacked / victim, {f"{recipe}.parquet" for recipe in settings.recipes})
+        tell_strays(attacked / victim, {f"{recipe}.parquet" for recipe in settings.recipes})
         for recipe in settings.recipes:
             parts.append(read_table(attacked / victim / f"{recipe}.parquet").assign(victim=victim, recipe=recipe))
     rows, reading = pd.concat(parts, ignore_index=True), load_reading(models / str(run_.seeds[0]))

@@ -9,7 +9,7 @@ import pandas as pd
 from nlilab.attack.recipes import AttackSettings
 from nlilab.core.command import run
 from nlilab.core.errors import UserError
-from nlilab.core.files import read_json, read_table, refuse_strays, write_json, write_table
+from nlilab.core.files import read_json, read_table, tell_strays, write_json, write_table
 from nlilab.core.params import Run, run_settings, section
 from nlilab.core.schema import probabilities_of, task_of
 from nlilab.tasks.reading import scheme_of
@@ -31,11 +31,11 @@ Key = tuple[str, int]  # model, seed
 def main(
     predictions: Path, suites: Path, cards: Path, attacked: Path, read: Path, out: Path, rows: Path, attacks: Path
 ) -> None:
-    """Score all predictions; stop where a suite's labels look permuted, or where strays lie about."""
+    """Score all predictions; stop where a suite's labels look permuted."""
     run_, attack = run_settings(), section("attack", AttackSettings)
     settings = section("score", ScoreSettings)
-    refuse_strays(predictions, {f"{model}.parquet" for model in run_.models})
-    refuse_strays(read, {f"{reader}.parquet" for reader in attack.readers})
+    tell_strays(predictions, {f"{model}.parquet" for model in run_.models})
+    tell_strays(read, {f"{reader}.parquet" for reader in attack.readers})
     held = _by_seed({model: read_table(predictions / f"{model}.parquet") for model in run_.models}, run_)
     scores: dict[str, object] = {}
     tables = []

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nlilab.core.command import run
-from nlilab.core.files import read_json, read_table, refuse_strays, write_json
+from nlilab.core.files import read_json, read_table, write_json
 from nlilab.core.params import run_settings, section
 from nlilab.core.progress import progress
 from nlilab.model.launch import handed_over, own_lock, process
@@ -26,8 +26,6 @@ def main(
 ) -> None:
     """Train a small language model on an arm's table; an arm without rows is its pretrained model, untuned."""
     settings, run_ = section("train", TrainSettings), run_settings()
-    # The comparison would stop on leftovers: say so before hours of training.
-    refuse_strays(metrics.parent, run_.trainings())
     table = read_table(arm)
     if start:
         settings = settings.model_copy(update={"steps": run_.two_step.steps})
