@@ -70,7 +70,7 @@ def test_the_shipped_parameters_are_sound_and_short(project: Path, capsys: pytes
         ("seeds", [1, 1], "seeds: a name stands twice"),
         ("two_step/starts", ["human"], "two_step: 'human' is not one of arms|nothing makes"),
         ("curate/dev_share", 2, "curate.dev_share: got 2"),
-        ("compare/bootstrap", None, "compare.bootstrap: got None"),
+        ("compare/margin", None, "compare.margin: got None"),
     ],
 )
 def test_each_mistake_is_one_line_with_its_remedy(project: Path, path: str, value: object, message: str) -> None:

@@ -54,7 +54,6 @@ LIGHT = {
     },
     "analyze": {"sizes": [20], "tokens": [50], "entities": "gazetteer", "bootstrap": 20},
     "difficulty": {"rows": 24, "checkpoints": 2},
-    "compare": {"bootstrap": 1000},
 }
 
 
@@ -240,7 +239,7 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         ),
         {"attack", "harden", "attack-suites", "report"},
     ),
-    "bootstrap samples": (_param("compare", "bootstrap", value=1100), {"compare", "report"}),
+    "margin of sameness": (_param("compare", "margin", value=3), {"compare", "report"}),
     "concurrency": (_param("llm", "concurrency", value=3), set()),
     "a suite's entry": (
         lambda project: edit(project / "conf/datasets.yaml", lambda entries: entries["tiny"].update(licence="other")),
@@ -302,7 +301,7 @@ def test_a_change_touches_just_the_stages_that_depend_on_it(workbench: Path, wha
 
 
 def test_an_equal_output_stops_the_wave(project: Path) -> None:
-    _param("compare", "bootstrap", value=1050)(project)
+    _param("compare", "margin", value=1.5)(project)
     assert ran(sh(project, "dvc", "repro")) == ["compare", "report"]
     _append("tasks/nli/seeds.md")(project)  # a newline at the end: the same messages, the same answers
     assert [stage.split("@")[0] for stage in ran(sh(project, "dvc", "repro"))] == ["seeds", "mix", "mix", "attack"]
@@ -364,7 +363,7 @@ def test_a_clone_pulls_everything_from_s3_and_executes_nothing(project: Path, tm
 
 
 def test_experiments_run_queue_show_and_diff(project: Path) -> None:
-    sh(project, "dvc", "exp", "run", "-n", "wide", "-S", "compare.bootstrap=1200")
+    sh(project, "dvc", "exp", "run", "-n", "wide", "-S", "compare.margin=4")
     sh(project, "dvc", "exp", "run", "--queue", "-n", "bold", "-S", "train.learning_rate=0.02")
     sh(project, "dvc", "queue", "start", "-j", "1")
     sh(project, "dvc", "queue", "logs", "-f", "bold")
@@ -512,14 +511,14 @@ def test_experiments_wherever_they_run_buy_an_answer_once(tmp_path: Path, tiny_e
         server.answer, server.latency = _toy, 0.05
         _paid(project, server.url)
         for number, name in enumerate(("one", "two")):
-            sh(project, "dvc", "exp", "run", "--queue", "-n", name, "-S", f"compare.bootstrap={1001 + number}", stage)
+            sh(project, "dvc", "exp", "run", "--queue", "-n", name, "-S", f"compare.margin={5 + number}", stage)
         sh(project, "dvc", "queue", "start", "-j", "2")
         deadline = time.monotonic() + 300
         while {"one", "two"} - set(sh(project, "dvc", "exp", "list", "--name-only").split()):
             assert time.monotonic() < deadline, sh(project, "dvc", "queue", "status")
             time.sleep(1)
         assert len(set(map(json.dumps, server.requests))) == len(server.requests) == 60
-        sh(project, "dvc", "exp", "run", "--temp", "-n", "three", "-S", "compare.bootstrap=1003", stage)
+        sh(project, "dvc", "exp", "run", "--temp", "-n", "three", "-S", "compare.margin=7", stage)
         assert ran(sh(project, "dvc", "exp", "run", "-f", "-n", "four", stage))[-1] == stage
         assert len(server.requests) == 60
         assert list((project / ".cache/llm").glob("*.sqlite")) and not list((project / ".dvc/tmp").rglob("*.sqlite"))
@@ -636,7 +635,7 @@ def test_several_tasks_share_one_pipeline(tmp_path: Path, tiny_encoder: Path, re
         params |= {"two_step": {"starts": [], "arms": [], "steps": 1}}
         params["harden"] |= {"arms": [], "against": []}
         params["attack"] |= off
-        params["compare"]["bootstrap"] = 2000
+        params["compare"]["margin"] = 5
 
     def real(entries: dict[str, Any]) -> None:
         for name, file in (("superglue-rte", "RTE"), ("superglue-boolq", "BoolQ")):

@@ -35,7 +35,7 @@ def section(facts: Facts) -> t.Section:
     columns = [t.Column(attack.suite, note=attack.recipe) for attack in facts.attacks]
     caption = (
         f"Difference in accuracy, in points, each model on the rows perturbed against itself; below it the "
-        f"{level(facts)}. Holm's correction is over all {facts.family} comparisons."
+        f"{level(facts)}. Verdicts are corrected for all {facts.family} comparisons."
     )
     parts: list[t.Part | None] = [
         t.say(

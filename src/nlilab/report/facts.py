@@ -38,7 +38,8 @@ class Facts:
     run: Run
     params: Mapping[str, Any]
     confidence: float
-    family: int  # comparisons that Holm corrects for, those under attack included
+    margin: float  # the difference, a share, from which on two models are not equivalent
+    family: int  # comparisons that verdicts are corrected for, those under attack included
     accuracy: Mapping[str, Mapping[str, Any]]
     pairs: list[Pair]
     steps: Mapping[str, int]
@@ -188,6 +189,7 @@ def load(metrics: Path) -> Facts:
         run=run,
         params=shown,
         confidence=comparison["confidence"],
+        margin=comparison["margin"],
         family=comparison["family"],
         accuracy={suite: {m: accuracy[suite][m] for m in run.models if m in accuracy[suite]} for suite in run.suites},
         pairs=pairs_of(comparison, run.suites),

@@ -38,6 +38,7 @@ PVI = (
 )
 INCONCLUSIVE = (
     "Inconclusive does not mean equal: a true difference below the least detectable one would look the same. "
+    "Equivalent means equal within the margin, no more. "
     "Intervals are each at their own level; only the verdicts are corrected for the number of comparisons."
 )
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nlilab.core.schema import NON_ENTAILMENT, THREE_WAY
 
 BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
+EQUIVALENT, NOT_WORSE, NOT_BETTER = "equivalent", "not-worse", "not-better"
 # Files sort their keys; people read labels in this order, the positive one of two first, and all else as it stands.
 LABELS = (*THREE_WAY, NON_ENTAILMENT, "true", "choice1", "vulnerable", "false", "choice2", "safe")
 
@@ -33,10 +34,18 @@ class Verdict:
 VERDICTS = {
     BETTER: Verdict("beats {} on", "beats {} on", "▲", "▲", "triangle-up", "blue", WORSE),
     WORSE: Verdict("falls behind {} on", "falls behind on", "▼", "▼", "triangle-down", "vermillion", BETTER),
+    EQUIVALENT: Verdict("is equivalent to {} on", "is equivalent on", "◆", "◆", "diamond", "green", EQUIVALENT),
+    NOT_WORSE: Verdict("is not worse than {} on", "is not worse on", "▷", "▶", "triangle-right", "sky", NOT_BETTER),
+    NOT_BETTER: Verdict("is not better than {} on", "is not better on", "◁", "◀", "triangle-left", "purple", NOT_WORSE),
     INCONCLUSIVE: Verdict(
         "against {}: inconclusive on", "is inconclusive on", "○", "●", "circle", "grey", INCONCLUSIVE
     ),
 }
+
+
+def plainly(verdict: str) -> str:
+    """A verdict's name as it is read."""
+    return verdict.replace("-", " ")
 
 
 class Record(BaseModel):
@@ -144,7 +153,7 @@ class Pair(Record):
     low: float
     high: float
     p: float
-    p_holm: float
+    p_corrected: float
     mcnemar: list[float]
     detectable: float = Field(alias="minimum_detectable_effect")
     verdict: str

@@ -8,7 +8,7 @@ from nlilab.report import tables as t
 from nlilab.report.facts import Facts
 from nlilab.report.naming import by_suite, level, suite_cell, suite_heads
 from nlilab.report.numbers import p_value, percent, points, whole
-from nlilab.report.records import VERDICTS, Changes, Pair
+from nlilab.report.records import VERDICTS, Changes, Pair, Verdict, plainly
 
 
 def verdicts(facts: Facts) -> t.Section:
@@ -23,16 +23,23 @@ def verdicts(facts: Facts) -> t.Section:
     return t.Section("verdicts", "Verdicts", t.drop(parts))
 
 
+def _told(facts: Facts) -> list[tuple[str, Verdict]]:
+    """The verdicts that occur, in their order."""
+    found = {pair.verdict for pair in facts.pairs}
+    return [(name, verdict) for name, verdict in VERDICTS.items() if name in found]
+
+
 def _sentences(facts: Facts) -> list[t.Part]:
     if not facts.pairs:
         one = "One model only. There is nothing to compare it with: name a second one in `models` of params.yaml."
         other = "No two models read the same suite: there is nothing to compare."
         return [t.say(one if len(facts.run.models) == 1 else other)]
-    marks = ", ".join(f"{verdict.mark} {name}" for name, verdict in VERDICTS.items())
+    marks = ", ".join(f"{verdict.mark} {plainly(name)}" for name, verdict in _told(facts))
     attacked = ", those under attack included" if facts.attacked_pairs else ""
     caption = (
         f"Difference in accuracy, in points, between two models: {marks}; below it the {level(facts)}. Verdicts hold "
-        f"after Holm's correction over all {facts.family} comparisons{attacked}."
+        f"after correction for all {facts.family} comparisons{attacked}; equivalent, not worse and not better are said "
+        f"of a margin of {percent(facts.margin)} points."
     )
     out: list[t.Part] = []
     groups = facts.matchups_by_task()
@@ -72,7 +79,7 @@ def pairs(facts: Facts) -> t.Section:
     """Differences and what changes row by row as plots; the tests of every pair as a table."""
     lead = (
         f"Each difference is model − baseline, in points of accuracy, with its {level(facts)}. Grey band: differences "
-        "too small for this experiment to find (least detectable effect at 80 % power, for one comparison)."
+        "too small for this experiment to find (least detectable effect at 80 % power, after correction)."
     )
     change = (
         "In % of all rows, over all seeds. Right of zero: what the baseline had wrong, of which the model fixed a "
@@ -83,7 +90,7 @@ def pairs(facts: Facts) -> t.Section:
     compared = [suite for suite in facts.run.suites if facts.of_suite(suite)]
     parts: list[t.Part | None] = [
         t.say(lead, where=t.PAGE),
-        t.Text([t.Said(f"{verdict.key} {name}", name) for name, verdict in VERDICTS.items()], "key", where=t.PAGE),
+        t.Text([t.Said(f"{verdict.key} {plainly(name)}", name) for name, verdict in _told(facts)], "key", where=t.PAGE),
         by_suite(facts, compared, plots.differences),
         t.say("What changes, row by row", kind="h3", where=t.PAGE),
         t.say(change, where=t.PAGE),
@@ -100,20 +107,25 @@ def tests(facts: Facts, found: Iterable[Pair], title: str) -> t.Table:
         t.row(
             suite_cell(facts, pair.suite) if pair.suite in facts.suites else pair.suite,
             t.Cell(f"{pair.model} − {pair.baseline}", tainted=pair.contaminated),
-            t.Cell(f"{VERDICTS[pair.verdict].mark} {pair.verdict}", tone=pair.verdict),
+            t.Cell(f"{VERDICTS[pair.verdict].mark} {plainly(pair.verdict)}", tone=pair.verdict),
             f"{pair.reason}{'' if pair.equal_steps else '; unequal optimiser steps'}",
             t.signed(pair.difference, pair),
-            *(percent(pair.detectable), p_value(pair.p), p_value(pair.p_holm), " · ".join(map(p_value, pair.mcnemar))),
+            *(
+                percent(pair.detectable),
+                p_value(pair.p),
+                p_value(pair.p_corrected),
+                " · ".join(map(p_value, pair.mcnemar)),
+            ),
             *of_before(pair.changes),
         )
         for pair in found
     ]
     columns = [*t.left("suite", "model − baseline", "verdict"), t.Column("reason", kind="wide")]
-    columns += t.heads("difference", "detectable", "p", "p, Holm", "McNemar p by seed")
+    columns += t.heads("difference", "detectable", "p", "p, corrected", "McNemar p by seed")
     columns += t.heads("fixed, of wrong before", "introduced, of right before")
     caption = (
-        f"Points of accuracy with their {level(facts)}. p: hierarchical bootstrap over seeds and rows; Holm: corrected "
-        f"over {facts.family} comparisons; McNemar: exact, one for each seed (rows alone, outside the verdict). "
+        f"Points of accuracy with their {level(facts)}. p: of no difference, over seeds and rows; corrected "
+        f"for {facts.family} comparisons; McNemar: exact, one for each seed (rows alone, outside the verdict). "
         "Detectable: the least difference that this experiment would find. Fixed is counted of what the baseline had "
         "wrong, introduced of what it had right."
     )

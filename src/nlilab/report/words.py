@@ -5,7 +5,7 @@ from typing import Any
 
 from nlilab.report.facts import Facts
 from nlilab.report.numbers import confidence_words, decimals, listed, p_value, percent, plain, points, three, whole
-from nlilab.report.records import BETTER, INCONCLUSIVE, VERDICTS, WORSE, Attack, Pair, Stand, between
+from nlilab.report.records import BETTER, INCONCLUSIVE, VERDICTS, WORSE, Attack, Pair, Stand, between, plainly
 from nlilab.report.sets import DataSet
 from nlilab.report.tables import Said, estimate
 
@@ -82,11 +82,11 @@ def why(pair: Pair) -> str:
         return "contaminated"
     if pair.seeds < 2:
         return "one seed"
-    if pair.reason.startswith("overall"):
+    if pair.reason.startswith(("overall", "too few", "all rows")):
         return pair.reason
     if abs(pair.difference) < pair.detectable:
         return f"needs at least {percent(pair.detectable)} to be seen"
-    return f"p = {p_value(pair.p_holm)} after Holm"
+    return f"p = {p_value(pair.p_corrected)} after correction"
 
 
 def tone(pairs: Sequence[Pair]) -> str:
@@ -171,7 +171,7 @@ def _against(facts: Facts, attack: Attack, model: str, control: str) -> list[Sai
     so = {
         BETTER: "better: the control does not explain the whole gain",
         WORSE: "worse: training on the control does more",
-    }.get(pair.verdict, f"{pair.verdict} ({why(pair)}): the control may explain the whole gain")
+    }.get(pair.verdict, f"{plainly(pair.verdict)} ({why(pair)}): the control may explain the whole gain")
     text = (
         f"Under {attack.recipe} on {attack.suite}, {model} against the control {control}: "
         f"{points(pair.difference)} points ({confidence_words(facts.confidence)} interval {plain(pair.low)} to "

@@ -8,7 +8,7 @@ from nlilab.attack.recipes import AttackSettings, load_recipe
 from nlilab.core.command import run
 from nlilab.core.files import read_json, read_table, tell_strays, write_json
 from nlilab.core.params import Run, run_settings, section
-from nlilab.verdict.compare import CompareSettings, Suite, compare, suite_from_rows, under_attack
+from nlilab.verdict.compare import VERDICTS, CompareSettings, Suite, compare, suite_from_rows, under_attack
 from nlilab.verdict.robustness import CLEAN, under
 
 
@@ -74,7 +74,7 @@ def _summary(found: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
                 won.setdefault(model, {})[name] = round(value["won_back"]["value"], 4)
     return {
         "accuracy": accuracy,
-        "verdicts": {name: verdicts.count(name) for name in ("better", "worse", "inconclusive")},
+        "verdicts": {name: verdicts.count(name) for name in VERDICTS},
         "won_back": won,
         "guard_warnings": sum(suite["guard"]["warned"] for suite in scores.values()),
     }
