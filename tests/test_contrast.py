@@ -126,11 +126,15 @@ def test_equal_models_differ_as_rarely_as_stated_and_printed_effects_are_found(
 
 def test_more_seeds_are_asked_for_until_rows_are_what_is_short() -> None:
     one = Contrast(point=0.03, seeds=0.0004, seeds_df=3.5, rows=0.00005, rows_df=500)
-    needed = seeds_needed(one, 3, 0.03, 0.05)
+
+    def needed_for(effect: float) -> int | None:
+        return seeds_needed(one, 3, lambda more: more.detectable(0.05) <= effect)
+
+    needed = needed_for(0.03)
     assert needed and one.with_seeds(3, needed).detectable(0.05) <= 0.03 < one.with_seeds(3, needed - 1).detectable(
         0.05
     )
-    assert seeds_needed(one, 3, 0.015, 0.05) is None  # the rows' part alone hides so little
+    assert needed_for(0.015) is None  # the rows' part alone hides so little
     assert one.with_rows(4).rows == one.rows / 4 and one.with_seeds(3, 6).seeds == one.seeds / 2
 
 

@@ -99,6 +99,7 @@ def compare(
             found.append(_found(one, list(parts.values()) if suite.has_cells else [], settings))
     for record, each, adjusted in zip(records, found, corrected([one.claims for one in found]), strict=True):
         level = settings.alpha / len(found)
+        record["variance"] = each.contrast.variance()
         record["minimum_detectable_effect"] = each.contrast.detectable(level)
         record |= dict(zip(("p_corrected", "p_not_worse", "p_not_better"), adjusted, strict=True))
         record["verdict"], record["reason"] = _verdict(record, each.contrast, level, settings)
@@ -266,6 +267,6 @@ def _no_difference(record: Mapping[str, Any], one: Contrast, level: float, setti
     if one.seeds_share(level) < SEEDS_RULE:
         return "the difference is within what seeds and rows vary by"
     effect = max(abs(one.point), settings.margin / 100)
-    enough = seeds_needed(one, record["seeds"], effect, level)
-    would = f"about {enough} each would show {100 * effect:.1f} points" if enough else "and too few rows"
-    return f"too few seeds to tell: {would}"
+    enough = seeds_needed(one, record["seeds"], lambda more: more.detectable(level) <= effect)
+    would = f": about {enough} each would show {100 * effect:.1f} points" if enough else ", and too few rows"
+    return f"too few seeds to tell{would}"

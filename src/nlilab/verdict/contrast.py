@@ -5,8 +5,9 @@ one that comes with the rows drawn; each is estimated with its own degrees of fr
 chapter 4), and three seeds have few. Everything that the comparison is sure of comes from here.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from math import inf, log10, sqrt
 
 import numpy as np
@@ -37,6 +38,10 @@ class Contrast:
     seeds_df: float
     rows: float
     rows_df: float
+
+    def variance(self) -> dict[str, float]:
+        """Its parts, with their degrees of freedom: all but the point."""
+        return {name: value for name, value in asdict(self).items() if name != "point"}
 
     def half(self, tail: float, power: float = 0.5) -> float:
         """How far from the point that bound lies which the truth passes, on its side, with probability `tail`.
@@ -70,6 +75,10 @@ class Contrast:
     def detectable(self, alpha: float) -> float:
         """The true difference that a two-sided test at `alpha` finds with a power of 80 %; 1 where none would be."""
         return min(1.0, self.half(alpha / 2, POWER))
+
+    def same_within(self, alpha: float) -> float:
+        """The margin within which two equal models are shown to be equal, by two one-sided tests, with that power."""
+        return min(1.0, self.half(alpha, (1 + POWER) / 2))
 
     def seeds_share(self, alpha: float) -> float:
         """Which share of the squared half width the seeds are to blame for, their few degrees of freedom included."""
@@ -194,19 +203,14 @@ def _degrees(variances: Sequence[float], df: Sequence[int], rows: float) -> floa
     return min(sum(df) + more, max(float(min(df)), total**2 / squares - 2 + more))
 
 
-def seeds_needed(one: Contrast, seeds: int, effect: float, alpha: float) -> int | None:
-    """The least number of seeds for each model with which `effect` is found with a power of 80 %; None: rows are few.
+def seeds_needed(one: Contrast, seeds: int, enough: Callable[[Contrast], bool]) -> int | None:
+    """The least number of seeds for each model that is enough, where there are `seeds` (at least 2) now; None: none is.
 
-    `seeds` is how many there are. A difference smaller than what rows alone can show needs more rows.
+    What rows alone hide no seeds bring to light: there more rows are needed.
     """
-    if seeds < 2 or one.with_seeds(seeds, MOST_SEEDS).detectable(alpha) > effect:
-        return None
-    low, high = 2, MOST_SEEDS
-    while low < high:
-        middle = (low + high) // 2
-        enough = one.with_seeds(seeds, middle).detectable(alpha) <= effect
-        low, high = (low, middle) if enough else (middle + 1, high)
-    return low
+    numbers = range(2, MOST_SEEDS + 1)
+    place = bisect_left(numbers, True, key=lambda then: enough(one.with_seeds(seeds, then)))
+    return numbers[place] if place < len(numbers) else None
 
 
 def mcnemar_exact(fixed: int, introduced: int) -> float:
