@@ -110,12 +110,12 @@ def _seconds(run_: Run) -> float | None:
     from nlilab.model.trainer import train
     from nlilab.tasks.reading import read_reading
 
-    settings = section("train", TrainSettings)
     held = [arm for arm in run_.arms if (Path("data/arms") / f"{arm}.parquet").is_file()]
     tables = {arm: read_table(Path("data/arms") / f"{arm}.parquet") for arm in held}
     tables = {arm: table for arm, table in tables.items() if len(table)}
-    if not tables or not settings.steps:
+    if not tables:
         return None
+    settings = section("train", TrainSettings)
     arm, table = next(iter(tables.items()))
     reading = read_reading(Path("data/arms") / f"{arm}.json")
     took = []
