@@ -136,7 +136,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Pa
             project.mkdir()
             small_copy(project, tiny_encoder)
             printed = sh(project, "dvc", "repro")
-            assert len(ran(printed)) == 2 + 5 + (3 + 1) + 2 + 3 + 4 + 3 + (1 + 1 + 1 + 2 + 2) + 1 + 1
+            assert len(ran(printed)) == 1 + 5 + (2 + 1) + 2 + 3 + 4 + 3 + (1 + 1 + 1 + 2 + 2) + 1 + 1
             sh(project, "git", "add", "-A")
             sh(project, "git", "commit", "-qm", "run")
             done.touch()
@@ -244,7 +244,7 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "concurrency": (_param("llm", "concurrency", value=3), set()),
     "a suite's entry": (
         lambda project: edit(project / "conf/datasets.yaml", lambda entries: entries["tiny"].update(licence="other")),
-        {"fetch-suite"},
+        {"fetch-suites"},
     ),
     "a generator's noise": (
         lambda project: edit(
@@ -253,7 +253,7 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         {"contexts", "seeds", "generate", "correct"},
     ),
     "a gate's limit": (_param("gate", "balance", value=0.3), {"gate", "report"}),
-    "what an analysis samples": (_param("analyze", "bootstrap", value=21), {"analyze", "analyze-suite", "report"}),
+    "what an analysis samples": (_param("analyze", "bootstrap", value=21), {"analyze", "analyze-suites", "report"}),
     "a model that finds rows difficult": (
         _param("difficulty", "classifier", "steps", value=4),
         {"difficulty", "report"},
@@ -261,7 +261,7 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "a grade": (_append("data/grades/.gitkeep"), {"agreement"}),
     "code of the trainer": (
         _append("src/nlilab/model/trainer.py"),
-        {"train", "train-second", "harden", "correct", "difficulty", "analyze", "analyze-suite", *PREDICTING},
+        {"train", "train-second", "harden", "correct", "difficulty", "analyze", "analyze-suites", *PREDICTING},
     ),
     "code of the attack": (
         _append("src/nlilab/attack/perturb.py"),
@@ -270,11 +270,11 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "code of the verdict": (_append("src/nlilab/verdict/compare.py"), {"score", "compare"}),
     "code of an analysis": (
         _append("src/nlilab/analysis/lexical.py"),
-        {"analyze", "analyze-suite", "difficulty", "gate"},
+        {"analyze", "analyze-suites", "difficulty", "gate"},
     ),
     "code of the report": (_append("src/nlilab/report/page.py"), {"report"}),
     "code of grading": (_append("src/nlilab/grading/agreement.py"), {"agreement"}),
-    "code of curation": (_append("src/nlilab/curation/similar.py"), {"curate", "mix", "analyze", "analyze-suite"}),
+    "code of curation": (_append("src/nlilab/curation/similar.py"), {"curate", "mix", "analyze", "analyze-suites"}),
     "code of writing": (
         _append("src/nlilab/writing/targen.py"),
         {"contexts", "seeds", "generate", "correct", "attack"},
@@ -283,10 +283,10 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         _append("src/nlilab/llm/providers/openai.py"),
         {"contexts", "seeds", "generate", "correct", "attack"},
     ),
-    "code of the sources": (_append("src/nlilab/datasets/sources.py"), {"fetch-suite"}),
+    "code of the sources": (_append("src/nlilab/datasets/sources.py"), {"fetch-suites"}),
     "code of the statistics": (
         _append("src/nlilab/stats.py"),
-        {"compare", "analyze", "analyze-suite", "difficulty", "agreement"},
+        {"compare", "analyze", "analyze-suites", "difficulty", "agreement"},
     ),
 }
 
