@@ -136,7 +136,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Pa
             project.mkdir()
             small_copy(project, tiny_encoder)
             printed = sh(project, "dvc", "repro")
-            assert len(ran(printed)) == 1 + 5 + (2 + 1) + 2 + 3 + 4 + 3 + (1 + 1 + 1 + 2 + 2) + 1 + 1
+            assert len(ran(printed)) == 1 + 4 + (2 + 1) + 2 + 3 + 4 + 3 + (1 + 1 + 1 + 2 + 2) + 1 + 1
             sh(project, "git", "add", "-A")
             sh(project, "git", "commit", "-qm", "run")
             done.touch()
@@ -227,7 +227,7 @@ PREDICTING = ("predict", "pick", "attack", "attack-suites", "predict-attacked") 
 AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "the judge's prompt": (_append("tasks/correct.md"), {"correct", "mix", "attack"}),
     "a hypothesis prompt": (_append("tasks/nli/generate/neutral.md"), {"generate", "mix", "attack"}),
-    "number of contexts": (_param("plan", "contexts", value=3), {"contexts", "report"}),
+    "number of contexts": (_param("plan", "contexts", value=3), {"plan", "report"}),
     "an arm's size": (_param("mixtures", "raw", "sources", "nli/grammar", value=30), {"mix", "report"}),
     "learning rate": (_param("train", "learning_rate", value=0.01), {"train", "train-second", "harden", "report"}),
     "second step's budget": (_param("two_step", "steps", value=5), {"train-second", "report"}),
@@ -250,7 +250,7 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         lambda project: edit(
             project / "conf/generators.yaml", lambda entries: entries["grammar"]["parameters"].update(noise=0.5)
         ),
-        {"contexts", "seeds", "generate", "correct"},
+        {"plan", "generate", "correct"},
     ),
     "a gate's limit": (_param("gate", "balance", value=0.3), {"gate", "report"}),
     "what an analysis samples": (_param("analyze", "bootstrap", value=21), {"analyze", "analyze-suites", "report"}),
@@ -277,11 +277,11 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "code of curation": (_append("src/nlilab/curation/similar.py"), {"curate", "mix", "analyze", "analyze-suites"}),
     "code of writing": (
         _append("src/nlilab/writing/targen.py"),
-        {"contexts", "seeds", "generate", "correct", "attack"},
+        {"plan", "generate", "correct", "attack"},
     ),
     "code of a provider": (
         _append("src/nlilab/llm/providers/openai.py"),
-        {"contexts", "seeds", "generate", "correct", "attack"},
+        {"plan", "generate", "correct", "attack"},
     ),
     "code of the sources": (_append("src/nlilab/datasets/sources.py"), {"fetch-suites"}),
     "code of the statistics": (
@@ -305,7 +305,7 @@ def test_an_equal_output_stops_the_wave(project: Path) -> None:
     _param("compare", "bootstrap", value=1050)(project)
     assert ran(sh(project, "dvc", "repro")) == ["compare", "report"]
     _append("tasks/nli/seeds.md")(project)  # a newline at the end: the same messages, the same answers
-    assert [stage.split("@")[0] for stage in ran(sh(project, "dvc", "repro"))] == ["seeds", "mix", "mix", "attack"]
+    assert [stage.split("@")[0] for stage in ran(sh(project, "dvc", "repro"))] == ["plan", "mix", "mix", "attack"]
 
 
 def test_imports_of_every_stage_are_its_dependencies() -> None:
