@@ -135,7 +135,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Pa
             project.mkdir()
             small_copy(project, tiny_encoder)
             printed = sh(project, "dvc", "repro")
-            assert len(ran(printed)) == 2 + 5 + (3 + 1) + 2 + 3 + 4 + 3 + (1 + 1 + 1 + 2 + 2) + 1 + 1
+            assert len(ran(printed)) == 1 + 4 + (2 + 1) + 2 + 3 + 4 + 3 + (1 + 1 + 1 + 2 + 2) + 1 + 1
             sh(project, "git", "add", "-A")
             sh(project, "git", "commit", "-qm", "run")
             done.touch()
@@ -226,7 +226,7 @@ PREDICTING = ("predict", "pick", "attack", "attack-suites", "predict-attacked") 
 AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "the judge's prompt": (_append("tasks/correct.md"), {"correct", "mix", "attack"}),
     "a hypothesis prompt": (_append("tasks/nli/generate/neutral.md"), {"generate", "mix", "attack"}),
-    "number of contexts": (_param("plan", "contexts", value=3), {"contexts", "report"}),
+    "number of contexts": (_param("plan", "contexts", value=3), {"plan", "report"}),
     "an arm's size": (_param("mixtures", "raw", "sources", "nli/grammar", value=30), {"mix", "report"}),
     "learning rate": (_param("train", "learning_rate", value=0.01), {"train", "train-second", "harden", "report"}),
     "second step's budget": (_param("two_step", "steps", value=5), {"train-second", "report"}),
@@ -243,16 +243,16 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "concurrency": (_param("llm", "concurrency", value=3), set()),
     "a suite's entry": (
         lambda project: edit(project / "conf/datasets.yaml", lambda entries: entries["tiny"].update(licence="other")),
-        {"fetch-suite"},
+        {"fetch-suites"},
     ),
     "a generator's noise": (
         lambda project: edit(
             project / "conf/generators.yaml", lambda entries: entries["grammar"]["parameters"].update(noise=0.5)
         ),
-        {"contexts", "seeds", "generate", "correct"},
+        {"plan", "generate", "correct"},
     ),
     "a gate's limit": (_param("gate", "balance", value=0.3), {"gate", "report"}),
-    "what an analysis samples": (_param("analyze", "bootstrap", value=21), {"analyze", "analyze-suite", "report"}),
+    "what an analysis samples": (_param("analyze", "bootstrap", value=21), {"analyze", "analyze-suites", "report"}),
     "a model that finds rows difficult": (
         _param("difficulty", "classifier", "steps", value=4),
         {"difficulty", "report"},
@@ -260,7 +260,7 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "a grade": (_append("data/grades/.gitkeep"), {"agreement"}),
     "code of the trainer": (
         _append("src/nlilab/model/trainer.py"),
-        {"train", "train-second", "harden", "correct", "difficulty", "analyze", "analyze-suite", *PREDICTING},
+        {"train", "train-second", "harden", "correct", "difficulty", "analyze", "analyze-suites", *PREDICTING},
     ),
     "code of the attack": (
         _append("src/nlilab/attack/perturb.py"),
@@ -269,23 +269,23 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "code of the verdict": (_append("src/nlilab/verdict/compare.py"), {"score", "compare"}),
     "code of an analysis": (
         _append("src/nlilab/analysis/lexical.py"),
-        {"analyze", "analyze-suite", "difficulty", "gate"},
+        {"analyze", "analyze-suites", "difficulty", "gate"},
     ),
     "code of the report": (_append("src/nlilab/report/page.py"), {"report"}),
     "code of grading": (_append("src/nlilab/grading/agreement.py"), {"agreement"}),
-    "code of curation": (_append("src/nlilab/curation/similar.py"), {"curate", "mix", "analyze", "analyze-suite"}),
+    "code of curation": (_append("src/nlilab/curation/similar.py"), {"curate", "mix", "analyze", "analyze-suites"}),
     "code of writing": (
         _append("src/nlilab/writing/targen.py"),
-        {"contexts", "seeds", "generate", "correct", "attack"},
+        {"plan", "generate", "correct", "attack"},
     ),
     "code of a provider": (
         _append("src/nlilab/llm/providers/openai.py"),
-        {"contexts", "seeds", "generate", "correct", "attack"},
+        {"plan", "generate", "correct", "attack"},
     ),
-    "code of the sources": (_append("src/nlilab/datasets/sources.py"), {"fetch-suite"}),
+    "code of the sources": (_append("src/nlilab/datasets/sources.py"), {"fetch-suites"}),
     "code of the statistics": (
         _append("src/nlilab/stats.py"),
-        {"compare", "analyze", "analyze-suite", "difficulty", "agreement"},
+        {"compare", "analyze", "analyze-suites", "difficulty", "agreement"},
     ),
 }
 
@@ -304,7 +304,7 @@ def test_an_equal_output_stops_the_wave(project: Path) -> None:
     _param("compare", "margin", value=1.5)(project)
     assert ran(sh(project, "dvc", "repro")) == ["compare", "report"]
     _append("tasks/nli/seeds.md")(project)  # a newline at the end: the same messages, the same answers
-    assert [stage.split("@")[0] for stage in ran(sh(project, "dvc", "repro"))] == ["seeds", "mix", "mix", "attack"]
+    assert [stage.split("@")[0] for stage in ran(sh(project, "dvc", "repro"))] == ["plan", "mix", "mix", "attack"]
 
 
 def test_imports_of_every_stage_are_its_dependencies() -> None:
