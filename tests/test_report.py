@@ -429,7 +429,7 @@ def _beside(*models: str) -> dict[str, Table]:
         accuracy={f"{task}-test": dict.fromkeys(names, value) for task, names in own.items()},
         scores={f"{task}-test": {"models": dict.fromkeys(names, seeds)} for task, names in own.items()},
         contaminated=[],
-        base="package:tiny",
+        bases={"ours": "package:tiny"},
     )
     found = {
         table.number or document.document[:10]: beside(facts, table)

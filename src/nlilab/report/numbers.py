@@ -49,6 +49,14 @@ def whole(value: float | None) -> str:
     return NONE if value is None else f"{round(value):,}".replace(",", "\u202f")
 
 
+def size(parameters: int) -> str:
+    """A number of parameters: 22.7 million."""
+    for one, name in ((1e9, "billion"), (1e6, "million")):
+        if parameters >= one / 10:
+            return f"{parameters / one:.1f} {name}"
+    return whole(parameters)
+
+
 def dollars(value: float | None) -> str:
     """A sum of money with three significant digits at least; `free` for nothing, `not known` where nobody knows."""
     if value is None:
