@@ -51,9 +51,9 @@ def whole(value: float | None) -> str:
 
 def size(parameters: int) -> str:
     """A number of parameters: 22.7 million."""
-    for one, name in ((1e9, "billion"), (1e6, "million")):
-        if parameters >= one / 10:
-            return f"{parameters / one:.1f} {name}"
+    for least, unit, name in ((1e9, 1e9, "billion"), (1e5, 1e6, "million")):
+        if parameters >= least:
+            return f"{parameters / unit:.1f} {name}"
     return whole(parameters)
 
 
