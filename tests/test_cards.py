@@ -1,6 +1,7 @@
 """Cards and exports: the hub's own libraries read them, no row is lost, nothing secret or hostile gets through."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,23 @@ def test_a_model_card_gives_our_accuracies_with_their_intervals(run: Path) -> No
         "| human | 3 | CC BY-NC 4.0 |",
         "hard: not surely better than always giving the most frequent label.",
         "learning_rate: 0.0001",
+    ):
+        assert line in card.text, line
+
+
+def test_a_model_card_names_the_arms_own_base_and_models_of_other_sizes(run: Path) -> None:
+    compared()
+    found = json.loads(Path("metrics/comparison.json").read_text())
+    write_json(Path("metrics/comparison.json"), found | {"parameters": {"mixed": 60_506_624, "other": 22_713_600}})
+    mixtures = yaml.safe_load(Path("params.yaml").read_text())["mixtures"]
+    own = {"model": "google-t5/t5-small", "revision": "v1", "train": {"learning_rate": 3e-4}}
+    lay("params.yaml", mixtures={"mixed": mixtures["mixed"] | own})
+    card = ModelCard(model_card("mixed", run_settings()))
+    assert card.data.base_model == "google-t5/t5-small"
+    for line in (
+        "from google-t5/t5-small at revision v1 (60.5 million parameters); answers",
+        "learning_rate: 0.0003",
+        "other (22.7 million): models of the same run have another number of parameters",
     ):
         assert line in card.text, line
 

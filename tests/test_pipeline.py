@@ -227,7 +227,14 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "the judge's prompt": (_append("tasks/correct.md"), {"correct", "mix", "attack"}),
     "a hypothesis prompt": (_append("tasks/nli/generate/neutral.md"), {"generate", "mix", "attack"}),
     "number of contexts": (_param("plan", "contexts", value=3), {"plan", "report"}),
-    "an arm's size": (_param("mixtures", "raw", "sources", "nli/grammar", value=30), {"mix", "report"}),
+    "an arm's size": (
+        _param("mixtures", "raw", "sources", "nli/grammar", value=30),
+        {"mix", "train", "train-second", "report"},
+    ),
+    "an arm's base": (
+        _param("mixtures", "corrected", "model", value="package:other"),
+        {"mix", "train", "train-second", "harden", "report"},
+    ),
     "learning rate": (_param("train", "learning_rate", value=0.01), {"train", "train-second", "harden", "report"}),
     "second step's budget": (_param("two_step", "steps", value=5), {"train-second", "report"}),
     "the ratio of hardening": (_param("harden", "ratio", value=0.5), {"harden", "report"}),
@@ -298,6 +305,44 @@ def test_a_change_touches_just_the_stages_that_depend_on_it(workbench: Path, wha
         assert status(workbench) == expected
     finally:
         sh(workbench, "git", "checkout", "-q", ".")
+
+
+def test_each_arm_starts_from_its_own_base_and_is_trained_anew_alone_where_that_changes(
+    project: Path, tmp_path: Path
+) -> None:
+    """Two arms of the same rows from models of unlike size and vocabulary, one of them attacked and hardened."""
+    from tiny import save_checkpoint
+
+    texts = [row["premise"] for row in map(json.loads, (project / "data/embedded/tiny.jsonl").read_text().splitlines())]
+    save_checkpoint("roberta", tmp_path / "other", texts)
+
+    def put(params: dict[str, Any]) -> None:
+        own = {"model": str(tmp_path / "other"), "train": {"learning_rate": 1e-3}}
+        params["mixtures"]["corrected"] |= own
+        params["train"]["max_length"] = 64  # of the positions that both know
+
+    edit(project / "params.yaml", put)
+    assert "two_step: raw-then-corrected goes on from raw's model" in sh(project, "nlilab", "check", fails=True)
+    assert "names a base of its own" in sh(project, "dvc", "repro", "train-second", fails=True)
+    _param("two_step", value={"starts": ["corrected"], "arms": ["raw"], "steps": 2})(project)
+    made = ["raw", "corrected", "corrected-then-raw", "corrected-vs-gradient-mask"]
+    _param("models", value=made)(project)
+    assert "is sound" in sh(project, "nlilab", "check")
+    sh(project, "dvc", "repro")
+    kinds = {name: json.loads((project / f"models/{name}/1/config.json").read_text())["model_type"] for name in made}
+    assert kinds == dict.fromkeys(made, "roberta") | {"raw": "bert"}
+    found = json.loads((project / "metrics/comparison.json").read_text())
+    sizes = found["parameters"]
+    assert sizes["corrected"] == sizes["corrected-then-raw"] == sizes["corrected-vs-gradient-mask"] < sizes["raw"]
+    assert found["rows"] == {"raw": 24, "corrected": 24, "corrected-then-raw": 48, "corrected-vs-gradient-mask": 24}
+    told = " ".join(sh(project, "nlilab", "table").split())
+    assert re.search(r"corrected .*?Unequal parameters \([\d ]+(million)? against 1\.0 million\)", told), told
+    assert str(tmp_path / "other") in (project / "reports/report.md").read_text()  # whose model is whose
+    assert "other (" in sh(project, "nlilab", "card", "models/corrected")
+
+    _param("mixtures", "corrected", "train", value={"learning_rate": 2e-3})(project)
+    stages = ran(sh(project, "dvc", "repro"))
+    assert {"train@corrected-1", "train-second@corrected-raw-1"} <= set(stages) and "train@raw-1" not in stages
 
 
 def test_an_equal_output_stops_the_wave(project: Path) -> None:

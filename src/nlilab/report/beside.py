@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from nlilab.report.facts import Facts
+from nlilab.report.naming import bases
 from nlilab.report.numbers import confidence_words, decimals, percent
 from nlilab.report.published import TASK, Document, Figure, Row, Shares, Table, task_of
 from nlilab.report.records import Attack, Bounds, Stand, between, rank, spread
@@ -87,7 +88,7 @@ def beside(facts: Facts, table: Table) -> tuple[Shown, Shown] | None:
     heads = [*left("model"), *(Column(name) for name in names)]
     judged = ", ".join(suite for found in suites.values() for suite in found)
     several = f" {STANDS} is the column's task." if any(STANDS in line.cells[0].text for line in ours) else ""
-    caption = f"Published: {table.model}. Ours: {facts.base}, judged on {judged}.{several}"
+    caption = f"Published: {table.model}. Ours: {bases(facts)}, judged on {judged}.{several}"
     title = f"Table {table.number}: {table.title}" if table.number else table.title
     full = Shown(heads, [line for group in groups for line in group], title, caption, level=4)
     held = [line for group in groups if any(line.ours for line in group) for line in group]

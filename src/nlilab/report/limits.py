@@ -4,6 +4,7 @@ from typing import Any
 
 from nlilab.attack.recipes import NOBODY
 from nlilab.report.facts import Facts
+from nlilab.report.naming import bases
 from nlilab.report.numbers import listed, whole
 
 Limits = list[tuple[Any, str]]  # whether it holds of this run, and what to say
@@ -11,6 +12,14 @@ Limits = list[tuple[Any, str]]  # whether it holds of this run, and what to say
 ONE_SEED = "One training seed: nothing is known of how much a second training would differ, so no verdict is given."
 SMALL = "What helps or harms a model of this size need not do so for a larger one."
 MASK = "[MASK] never occurs in natural text: to withstand it need not mean to withstand what people write."
+UNLIKE = (
+    "Between models from unlike ones a difference is that of the bases (their size, what they read before, how they "
+    "cut words) and of the rows at once; what rows do is seen between models from the same one."
+)
+MASKLESS = (
+    "The victims start from unlike models: one whose tokenizer has no [MASK] loses the word instead, so their figures "
+    "under a masking attack are of unlike attacks."
+)
 LINEAR = (
     "What the hypothesis alone gives away is seen by a linear model of words: a lower bound. A larger model, or more "
     "rows, may find more."
@@ -62,12 +71,14 @@ def _of_runs(facts: Facts) -> Limits:
     templated = [suite for suite in run.suites if facts.cells(suite)]
     small = [suite for suite in run.suites if facts.judged(suite) < 300]
     steps = ", ".join(f"{model} {steps}" for model, steps in facts.steps.items())
+    several = len({*facts.bases.values()}) > 1
     warned = [suite for suite in run.suites if facts.scores[suite]["guard"]["warned"]]
     cut = sum(seed["truncated"] for seeds in facts.training.values() for seed in seeds.values())
     return [
         (count > 1, f"{count} training seeds a model.{extra}"),
         (count == 1, ONE_SEED),
-        (True, f"Every model starts from {facts.base}. {SMALL}"),
+        (not several, f"Every model starts from {bases(facts)}. {SMALL}"),
+        (several, f"The models start from {bases(facts)}. {UNLIKE}"),
         (
             len(facts.tasks) > 1,
             f"The suites are of {len(facts.tasks)} tasks ({listed(list(facts.tasks))}). A model is judged on those "
@@ -95,6 +106,7 @@ def _of_attacks(facts: Facts) -> Limits:
     judge, writer = facts.attack.judge, facts.attack.judge_generator
     name = judge if writer == NOBODY else f"{judge} for the suites, {writer} for the training rows"
     models, suites = ({pair[n] for pair in facts.contaminated} for n in (0, 1))
+    masks = any(recipe.get("perturbation") == "mask" for recipe in facts.recipes.values())
     clean = [suite for suite in sorted(suites) if suite in facts.run.suites]
     return [
         (
@@ -102,7 +114,8 @@ def _of_attacks(facts: Facts) -> Limits:
             "An attack that masks or changes a word may change the true label with it. Whether a label still holds is "
             f"said by a judge ({name}), which is a model too and errs on untouched rows as well.",
         ),
-        (any(recipe.get("perturbation") == "mask" for recipe in facts.recipes.values()), MASK),
+        (masks, MASK),
+        (masks and len({facts.bases[victim] for victim in facts.attack.victims}) > 1, MASKLESS),
         (
             models,
             f"{listed(sorted(models))}: contaminated on {listed(clean)} (attack.protocol: as_published). Hardening "

@@ -9,6 +9,7 @@ from nlilab.report import plots, words
 from nlilab.report import tables as t
 from nlilab.report.facts import Facts
 from nlilab.report.limits import by_grammar, limits
+from nlilab.report.naming import base_cell
 from nlilab.report.numbers import decimals, dollars, percent, plain, tenth, three, whole
 
 GRADES = ("A", "B", "C", "D")
@@ -192,7 +193,9 @@ def training(facts: Facts) -> t.Section:
         numbers = [whole(first[key]) for key in ("steps", "total_steps", "rows")]
         numbers += [whole(first.get("adversarial_rows"))] if facts.hardened else []
         epochs = f"{first['epochs']:.3f}".rstrip("0").rstrip(".")
-        lines.append(t.row(model, *numbers, epochs, last, whole(first["truncated"]), first["precision"]))
+        lines.append(
+            t.row(base_cell(facts, model), *numbers, epochs, last, whole(first["truncated"]), first["precision"])
+        )
     names = ["steps", "steps in all", "rows", *(["of them adversarial"] if facts.hardened else []), "epochs"]
     columns = [
         *t.left("model"),
@@ -259,6 +262,7 @@ def _licences(facts: Facts) -> tuple[list[t.Column], list[t.Row], str, str]:
         False: ("the terms of the model's provider", "a language model, see conf/generators.yaml"),
     }
     lines += [t.row(name, "training data", *terms[by_grammar(name)]) for name in facts.run.written()]
-    lines.append(t.row(facts.base, "what models start from", "that of its model card", ""))
+    starts = dict.fromkeys(facts.bases.values())
+    lines += [t.row(base, "what models start from", "that of its model card", "") for base in starts]
     columns = [*t.left("what", "used as"), t.Column("licence", kind="text"), t.Column("source", kind="wide")]
     return columns, lines, "", "Each set keeps its own terms; what mixes several is bound by all of them."

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from nlilab.report import tables as t
 from nlilab.report.facts import Facts
-from nlilab.report.numbers import confidence_words
+from nlilab.report.numbers import confidence_words, listed, size
 from nlilab.report.vega import Spec
 
 
@@ -21,6 +21,18 @@ def suite_cell(facts: Facts, suite: str) -> t.Cell:
 def model_cell(facts: Facts, model: str, place: str) -> t.Cell:
     """A model, labelled where it was trained on perturbed rows of the place."""
     return t.Cell(model, tainted=facts.tainted(model, place))
+
+
+def bases(facts: Facts) -> str:
+    """What the models start from, each base once."""
+    return listed([*dict.fromkeys(facts.bases.values())])
+
+
+def base_cell(facts: Facts, model: str) -> t.Cell:
+    """A model, with its base and parameters where these differ between models."""
+    sizes = {name: f"{size(count)} parameters" for name, count in facts.parameters.items() if count}
+    notes = [found.get(model, "") for found in (facts.bases, sizes) if len({*found.values()}) > 1]
+    return t.Cell(model, note=", ".join(filter(None, notes)))
 
 
 def suite_heads(facts: Facts, suites: Iterable[str]) -> list[t.Column]:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from nlilab.core.schema import NON_ENTAILMENT, THREE_WAY
+from nlilab.report.numbers import size, whole
 
 BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
 EQUIVALENT, NOT_WORSE, NOT_BETTER = "equivalent", "not-worse", "not-better"
@@ -164,11 +165,27 @@ class Pair(Record):
     classes: dict[str, Part]
     slices: dict[str, Part] = {}
     one_label: bool = False  # neither of the two is better than giving the most frequent label to every row
+    parameters: tuple[int | None, int | None] = (None, None)  # of the model and of the baseline
+    trained_on: tuple[int | None, int | None] = (None, None)  # rows of their arms
+
+    @property
+    def unequal(self) -> dict[str, str]:
+        """What else differs between the two beside what their rows say, in a word and in words."""
+        out = {} if self.equal_steps else {"steps": "optimiser steps"}
+        for key, said, (ours, theirs) in (("parameters", size, self.parameters), ("rows", whole, self.trained_on)):
+            if ours and theirs and said(ours) != said(theirs):  # untuned: no rows; a label more in the head: no size
+                out[key] = f"{key} ({said(ours)} against {said(theirs)})"
+        return out
 
     def turned(self) -> "Pair":
         """The same from the other side."""
         parts = {key: {n: part.turned() for n, part in getattr(self, key).items()} for key in ("classes", "slices")}
-        names = {"model": self.baseline, "baseline": self.model, "verdict": VERDICTS[self.verdict].turned}
+        names: dict[str, Any] = {
+            "model": self.baseline,
+            "baseline": self.model,
+            "verdict": VERDICTS[self.verdict].turned,
+        }
+        names |= {key: getattr(self, key)[::-1] for key in ("parameters", "trained_on")}
         return self.model_copy(update={**_turned(self), **names, **parts, "changes": self.changes.turned()})
 
 
@@ -178,7 +195,12 @@ def _turned(one: Part | Pair) -> dict[str, float]:
 
 def pairs_of(comparison: Mapping[str, Any], suites: Sequence[str]) -> list[Pair]:
     """The comparison's records on these suites, typed, in the order of the suites."""
-    records = [record for record in comparison["pairs"] if record["suite"] in suites]
+    found = {"parameters": comparison.get("parameters", {}), "trained_on": comparison.get("rows", {})}
+    records = [
+        record | {key: tuple(of.get(record[who]) for who in ("model", "baseline")) for key, of in found.items()}
+        for record in comparison["pairs"]
+        if record["suite"] in suites
+    ]
     return sorted((Pair.model_validate(ordered(one)) for one in records), key=lambda pair: suites.index(pair.suite))
 
 

@@ -7,7 +7,7 @@ from nlilab.report import plots, words
 from nlilab.report import tables as t
 from nlilab.report.facts import Facts
 from nlilab.report.naming import by_suite, level, suite_cell, suite_heads
-from nlilab.report.numbers import p_value, percent, points, whole
+from nlilab.report.numbers import listed, p_value, percent, points, whole
 from nlilab.report.records import VERDICTS, Changes, Pair, Verdict, plainly
 
 
@@ -61,8 +61,8 @@ def matrix(
     lines = []
     for held in matchups:
         found = {pair.suite: pair for pair in held}
-        steps = "" if held[0].equal_steps else "; ≠ steps (unequal optimiser steps)"
-        note = f"against {held[0].baseline}{steps}{'; one training seed' if held[0].seeds < 2 else ''}"
+        unequal = "".join(f"; ≠ {key} (unequal {said})" for key, said in held[0].unequal.items())
+        note = f"against {held[0].baseline}{unequal}{'; one training seed' if held[0].seeds < 2 else ''}"
         cells_ = (_difference(found[place]) if place in found else None for place in places)
         lines.append(t.row(t.Cell(held[0].model, note=note), *cells_))
     return t.Table([*t.left("model against baseline"), *columns], lines, title, caption, where=t.PAGE)
@@ -108,7 +108,7 @@ def tests(facts: Facts, found: Iterable[Pair], title: str) -> t.Table:
             suite_cell(facts, pair.suite) if pair.suite in facts.suites else pair.suite,
             t.Cell(f"{pair.model} − {pair.baseline}", tainted=pair.contaminated),
             t.Cell(f"{VERDICTS[pair.verdict].mark} {plainly(pair.verdict)}", tone=pair.verdict),
-            f"{pair.reason}{'' if pair.equal_steps else '; unequal optimiser steps'}",
+            f"{pair.reason}{f'; unequal {listed([*pair.unequal.values()])}' if pair.unequal else ''}",
             t.signed(pair.difference, pair),
             *(
                 percent(pair.detectable),

@@ -43,8 +43,8 @@ def sentence(pairs: Sequence[Pair], confidence: float, suites: int) -> str:
             )
             lead_ = verdict.later if parts else verdict.first
             parts.append(f"{lead_.format(pairs[0].baseline)} {where}")
-    unequal = "" if all(pair.equal_steps for pair in pairs) else " Unequal optimiser steps."
-    return f"{pairs[0].model} {'; '.join(parts)}.{unequal}"
+    unequal = list(pairs[0].unequal.values())
+    return f"{pairs[0].model} {'; '.join(parts)}.{f' Unequal {listed(unequal)}.' if unequal else ''}"
 
 
 def _counted(pairs: Sequence[Pair], shared: int, suites: int) -> str:

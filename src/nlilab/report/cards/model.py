@@ -10,13 +10,13 @@ import yaml
 
 from nlilab.core.errors import UserError
 from nlilab.core.files import read_json
-from nlilab.core.params import Run, nearest, section
-from nlilab.model.settings import TrainSettings
+from nlilab.core.params import PARAMS, Run, nearest, read_yaml
+from nlilab.model.settings import train_settings
 from nlilab.report.cards.lock import Made, made, scrubbed
 from nlilab.report.cards.origin import METRICS, OWN, THEIRS, found, identifiers, licence_of
 from nlilab.report.cards.render import rendered
 from nlilab.report.cards.sets import bare
-from nlilab.report.numbers import confidence_words, listed
+from nlilab.report.numbers import confidence_words, listed, size
 from nlilab.tasks.definition import load_task
 
 HUB = re.compile(r"^[\w.-]+/[\w.-]+$")
@@ -59,16 +59,19 @@ def model_card(name: str, run: Run) -> str:
     path = METRICS / "comparison.json"
     if not path.is_file():
         raise UserError(f"{path} is missing: run `dvc repro` first")
-    comparison, settings = read_json(path), section("train", TrainSettings)
-    trained = [_trained(arm, run) for arm in _arms(name, run)]
+    comparison, settings = read_json(path), train_settings(read_yaml(PARAMS), run.arms_of(name)[0])
+    trained = [_trained(arm, run) for arm in run.arms_of(name)]
     results = list(_results(name, comparison, run))
     base, licence = bare(settings.model), _base_licence(settings.model)
+    sizes = {model: size(count) for model, count in comparison.get("parameters", {}).items() if count}
     licences = [licence, *(terms for part in trained for terms in part.licences.values())]
     folders = {seed: made(f"models/{name}/{seed}") for seed in run.seeds}
     body = rendered(
         "model.md.j2",
         name=name,
         base=base,
+        revision=settings.revision,
+        size=sizes.get(name),
         licence=licence,
         run=run,
         trained=trained,
@@ -79,7 +82,7 @@ def model_card(name: str, run: Run) -> str:
         level=confidence_words(comparison["confidence"]),
         settings=yaml.safe_dump(scrubbed(settings.model_dump(exclude_none=True)), sort_keys=True),
         max_length=settings.max_length,
-        limits=_limits(base, trained, results, run),
+        limits=[*_limits(base, trained, results, run), *_others(name, sizes)],
         folders=folders,
         params=_params(folders),
     )
@@ -122,21 +125,13 @@ def _front(
     return str(data)
 
 
-def _arms(name: str, run: Run) -> list[str]:
-    """The arms whose rows a model saw, in the order in which it saw them."""
-    if name in run.harden.made():
-        return [run.harden.made()[name][0]]
-    pairs = {f"{start}-then-{arm}": [start, arm] for start in run.two_step.starts for arm in run.two_step.arms}
-    return pairs.get(name, [name])
-
-
 def _how(name: str, run: Run) -> str:
     """What was done beyond training on one arm."""
     if name in run.harden.made():
         arm, recipe = run.harden.made()[name]
         how = f"{run.harden.how}, {run.harden.steps} steps, {run.harden.ratio:g} adversarial rows for each clean one"
         return f"Trained on {arm}, then hardened against {recipe} ({how})"
-    arms = _arms(name, run)
+    arms = run.arms_of(name)
     return f"Trained on {arms[0]}" + (f", then {run.two_step.steps} steps on {arms[1]}" if len(arms) > 1 else "")
 
 
@@ -212,6 +207,13 @@ def _limits(base: str, trained: Sequence[Trained], results: Sequence[Result], ru
     if any(OWN in part.licences.values() for part in trained):
         out.append("Rows of the embedded grammar are no language model's: they say nothing of how such data would do.")
     return out
+
+
+def _others(name: str, sizes: Mapping[str, str]) -> list[str]:
+    """That models of the same run are of another size, where they are."""
+    others = [f"{model} ({said})" for model, said in sizes.items() if said != sizes.get(name, said)]
+    unequal = "models of the same run have another number of parameters"
+    return [f"{listed(others)}: {unequal}, so a difference from them is not of training rows alone."] if others else []
 
 
 def _params(folders: Mapping[int, Made | None]) -> str:
