@@ -253,6 +253,7 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         {"contexts", "seeds", "generate", "correct"},
     ),
     "a gate's limit": (_param("gate", "balance", value=0.3), {"gate", "report"}),
+    "a fact about a base": (_append("conf/models.yaml"), {"gate", "report"}),
     "what an analysis samples": (_param("analyze", "bootstrap", value=21), {"analyze", "analyze-suite", "report"}),
     "a model that finds rows difficult": (
         _param("difficulty", "classifier", "steps", value=4),

@@ -7,8 +7,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nlilab.analysis.gates import GateSettings, seen_before
 from nlilab.analysis.settings import AnalyzeSettings
 from nlilab.attack.recipes import NOBODY, AttackSettings, check_attack
+from nlilab.core.bases import MODELS, load_bases, started
 from nlilab.core.errors import UserError
 from nlilab.core.params import (
     CONF,
@@ -71,6 +73,7 @@ def mistakes(top: Mapping[str, Any], conf: Conf) -> list[str]:
         found.by(_dataset, name, conf)
     for name in section_of(top, "analyze", AnalyzeSettings).references:
         found.by(_entry, name, conf)
+    found.by(_bases, run, top, conf)
     found.by(check_sets, run)
     mixtures = section_of(top, "mixtures", Mixtures)
     for arm in run.arms:
@@ -136,6 +139,22 @@ def _dataset(name: str, conf: Conf) -> None:
     entry = _entry(name, conf)
     for read in (entry, entry.as_local()):
         check_match(f"{CONF / 'datasets.yaml'}: {name}", load_task(read.task), read.columns, read.label_names)
+
+
+def _bases(run: Run, top: Mapping[str, Any], conf: Conf) -> None:
+    """Refuse a family that conf/models.yaml does not know, and, by gate.seen, bases that have seen a suite's set."""
+    known = load_bases()
+    entries = {name: _entry(name, conf) for name in (*run.datasets, *run.suites)}
+    for name, entry in entries.items():
+        if entry.family not in (None, *known.families):
+            raise UserError(
+                f"{CONF / 'datasets.yaml'}: {name}.family: {entry.family!r} is none of the families of {MODELS}"
+                f"{nearest(str(entry.family), known.families)}; add it there, with the bases that have seen it"
+            )
+    if section_of(top, "gate", GateSettings).seen == "refuse":
+        suites = {name: entries[name].lineage for name in run.suites}
+        if said := seen_before(started(run.arms, run, top), suites, known):
+            raise UserError(f"{PARAMS}: {said}")
 
 
 def _second_steps(run: Run, mixtures: Mixtures) -> None:

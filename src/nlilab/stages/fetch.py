@@ -37,7 +37,8 @@ def main(
             "adversarial": entry.adversarial,
             "task": entry.task,
             "metric": entry.metric,
-        },
+        }
+        | entry.lineage,
     )
     print(f"{dataset}: {len(rows)} rows, {rows['group'].nunique()} groups ({entry.licence})")
     if found.part:
