@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nlilab.core.bases import Bases, Suites, shared
 from nlilab.core.params import Settings
+from nlilab.core.seen import Bases, Suites, shared
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from nlilab.analysis.gates import GateSettings, seen_before
 from nlilab.analysis.settings import AnalyzeSettings
 from nlilab.attack.recipes import NOBODY, AttackSettings, check_attack
-from nlilab.core.bases import MODELS, load_bases, started
 from nlilab.core.errors import UserError
 from nlilab.core.params import (
     CONF,
@@ -25,6 +24,7 @@ from nlilab.core.params import (
     run_of,
     section_of,
 )
+from nlilab.core.seen import MODELS, load_bases, started
 from nlilab.curation.mix import Mixtures
 from nlilab.datasets.entries import Dataset
 from nlilab.llm.writer import GeneratorEntry

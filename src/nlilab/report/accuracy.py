@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from nlilab.core.bases import load_bases, notes, started
+from nlilab.core.seen import load_bases, notes, started
 from nlilab.report import plots
 from nlilab.report import tables as t
 from nlilab.report.facts import Facts

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from nlilab.analysis.gates import GateSettings, check, seen_before, violations
-from nlilab.core.bases import load_bases, started, unknown
 from nlilab.core.command import run
 from nlilab.core.errors import UserError
 from nlilab.core.files import read_json, write_json
 from nlilab.core.params import PARAMS, Run, read_yaml, run_settings, section
+from nlilab.core.seen import load_bases, started, unknown
 
 
 def main(analyses: Path, suites: Path, metrics: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from nlilab.core.bases import load_bases, notes, started
 from nlilab.core.errors import UserError
 from nlilab.core.files import read_json
 from nlilab.core.params import PARAMS, Run, nearest, read_yaml, section
+from nlilab.core.seen import load_bases, notes, started
 from nlilab.model.settings import TrainSettings
 from nlilab.report.cards.lock import Made, made, scrubbed
 from nlilab.report.cards.origin import METRICS, OWN, THEIRS, found, identifiers, licence_of

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from nlilab.core.bases import base_of, load_bases, notes, started
 from nlilab.core.errors import UserError
 from nlilab.core.files import read_json, write_json
 from nlilab.core.params import Run, read_yaml
+from nlilab.core.seen import base_of, load_bases, notes, started
 from nlilab.datasets.entries import Dataset
 from nlilab.stages.gate import main
 from report_run import Outline, html_of, lay, markdown_of, print_of
@@ -37,7 +37,8 @@ def test_every_base_that_the_project_names_is_known() -> None:
     for path in presets:
         named |= set(_named(read_yaml(path)))
         comments = " ".join(line for line in path.read_text().splitlines() if line.lstrip().startswith("#"))
-        named |= {name for name in HUB.findall(comments) if not (ROOT / name.split("/")[0]).exists()}
+        ours = {path.name for folder in (ROOT, ROOT / "tasks") for path in folder.iterdir()}
+        named |= {name for name in HUB.findall(comments) if name.split("/")[0] not in ours}
     assert MINILM in named and "google/flan-t5-large" in named
     known = load_bases(ROOT / "conf/models.yaml")
     assert [name for name in sorted(named) if known.find(name)[1] is None] == []
@@ -87,7 +88,7 @@ def test_a_hardened_model_and_a_second_step_start_where_their_first_arm_does(mon
     run = Run.model_validate({**lists, **arms, **steps})
     params = {"train": {"model": "x"}}
     assert base_of("a", params) == "x" and started(run.models, run, params) == {"x": run.models}
-    monkeypatch.setattr("nlilab.core.bases.base_of", lambda arm, params: f"base of {arm}")
+    monkeypatch.setattr("nlilab.core.seen.base_of", lambda arm, params: f"base of {arm}")
     assert started(run.models, run, params) == {"base of a": ["a", "a-then-b"], "base of b": ["b", "b-vs-mask"]}
 
 
