@@ -216,7 +216,7 @@ def _attacks(
         if "-vs-" in name:
             write_json(folder / "metrics" / "adversarial" / f"{name}.json", made)
     write_json(folder / "metrics" / "attacks.json", {"suites": entries, "gallery": gallery})
-    for name in ("recipes.yaml", "published.yaml"):
+    for name in ("models.yaml", "recipes.yaml", "published.yaml"):
         (folder / "conf").mkdir(exist_ok=True)
         (folder / "conf" / name).write_text((ROOT / "conf" / name).read_text(encoding="utf-8"), encoding="utf-8")
     sample = {"n_per_class": 100, "suites": [suite], "suite_rows_per_class": 200, "judge": "raw", "validate": False}

@@ -83,6 +83,7 @@ def test_the_shipped_parameters_are_sound_and_short(project: Path, capsys: pytes
         ("two_step/starts", ["human"], "two_step: 'human' is not one of arms|nothing makes"),
         ("curate/dev_share", 2, "curate.dev_share: got 2"),
         ("compare/margin", None, "compare.margin: got None"),
+        ("gate/seen", "refused", "gate.seen: got 'refused', input should be 'allow' or 'refuse'"),
     ],
 )
 def test_each_mistake_is_one_line_with_its_remedy(project: Path, path: str, value: object, message: str) -> None:
@@ -90,6 +91,21 @@ def test_each_mistake_is_one_line_with_its_remedy(project: Path, path: str, valu
     with pytest.raises(UserError, match=message) as caught:
         cli.check()
     assert "\n" not in str(caught.value)
+
+
+def test_a_base_that_has_seen_a_suite_is_refused_before_anything_runs(project: Path) -> None:
+    change(project, "suites", ["held-out", "handwritten", "heuristics", "snli-test"])
+    cli.check()
+    change(project, "gate/seen", "refuse")
+    with pytest.raises(UserError, match=r"params\.yaml: the base .*MiniLM.* SNLI \(of it: snli-test\), and gate\.seen"):
+        cli.check()
+    change(project, "train/model", "microsoft/deberta-v3-small")
+    cli.check()
+    entries = yaml.safe_load((project / "conf/datasets.yaml").read_text())
+    entries["snli-test"]["family"] = "snly"
+    (project / "conf/datasets.yaml").write_text(yaml.safe_dump(entries))
+    with pytest.raises(UserError, match=r"snli-test\.family: 'snly' is none of the families .*did you mean 'snli'"):
+        cli.check()
 
 
 @pytest.mark.parametrize(

@@ -229,11 +229,11 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "number of contexts": (_param("plan", "contexts", value=3), {"plan", "report"}),
     "an arm's size": (
         _param("mixtures", "raw", "sources", "nli/grammar", value=30),
-        {"mix", "train", "train-second", "report"},
+        {"gate", "mix", "train", "train-second", "report"},
     ),
     "an arm's base": (
         _param("mixtures", "corrected", "model", value="package:other"),
-        {"mix", "train", "train-second", "harden", "report"},
+        {"gate", "mix", "train", "train-second", "harden", "report"},
     ),
     "learning rate": (_param("train", "learning_rate", value=0.01), {"train", "train-second", "harden", "report"}),
     "second step's budget": (_param("two_step", "steps", value=5), {"train-second", "report"}),
@@ -259,6 +259,7 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         {"plan", "generate", "correct"},
     ),
     "a gate's limit": (_param("gate", "balance", value=0.3), {"gate", "report"}),
+    "a fact about a base": (_append("conf/models.yaml"), {"gate", "report"}),
     "what an analysis samples": (_param("analyze", "bootstrap", value=21), {"analyze", "analyze-suites", "report"}),
     "a model that finds rows difficult": (
         _param("difficulty", "classifier", "steps", value=4),

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nlilab.analysis.gates import GateSettings, seen_before
 from nlilab.analysis.settings import AnalyzeSettings
 from nlilab.attack.recipes import NOBODY, AttackSettings, check_attack
 from nlilab.core.bases import check_second
@@ -25,6 +26,7 @@ from nlilab.core.params import (
     run_of,
     section_of,
 )
+from nlilab.core.seen import MODELS, load_bases, started
 from nlilab.curation.mix import Mixtures
 from nlilab.datasets.entries import Dataset
 from nlilab.llm.writer import GeneratorEntry
@@ -74,6 +76,7 @@ def mistakes(top: Mapping[str, Any], conf: Conf) -> list[str]:
         found.by(_dataset, name, conf)
     for name in section_of(top, "analyze", AnalyzeSettings).references:
         found.by(_entry, name, conf)
+    found.by(_bases, run, top, conf)
     found.by(check_sets, run)
     mixtures = section_of(top, "mixtures", Mixtures)
     for arm in run.arms:
@@ -143,6 +146,22 @@ def _dataset(name: str, conf: Conf) -> None:
     entry = _entry(name, conf)
     for read in (entry, entry.as_local()):
         check_match(f"{CONF / 'datasets.yaml'}: {name}", load_task(read.task), read.columns, read.label_names)
+
+
+def _bases(run: Run, top: Mapping[str, Any], conf: Conf) -> None:
+    """Refuse a family that conf/models.yaml does not know, and, by gate.seen, bases that have seen a suite's set."""
+    known = load_bases()
+    entries = {name: _entry(name, conf) for name in (*run.datasets, *run.suites)}
+    for name, entry in entries.items():
+        if entry.family not in (None, *known.families):
+            raise UserError(
+                f"{CONF / 'datasets.yaml'}: {name}.family: {entry.family!r} is none of the families of {MODELS}"
+                f"{nearest(str(entry.family), known.families)}; add it there, with the bases that have seen it"
+            )
+    if section_of(top, "gate", GateSettings).seen == "refuse":
+        suites = {name: entries[name].lineage for name in run.suites}
+        if said := seen_before(started(run.arms, run, top), suites, known):
+            raise UserError(f"{PARAMS}: {said}")
 
 
 def _second_steps(run: Run, mixtures: Mixtures) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+from nlilab.core.seen import load_bases, notes, started
 from nlilab.report import plots
 from nlilab.report import tables as t
 from nlilab.report.facts import Facts
@@ -40,6 +41,12 @@ def _contaminated(facts: Facts) -> t.Text:
     return t.say(said, where=t.TERMINAL)
 
 
+def _seen(facts: Facts) -> t.Text:
+    """Which suites are of sets that a base was tuned on before."""
+    starts = started(facts.run.models, facts.run, facts.params)
+    return t.say(*notes(starts, facts.suites, load_bases()), where=t.EVERYWHERE)
+
+
 def accuracy(facts: Facts) -> t.Section:
     """Models x suites with plots, under attack too, and what else suites measure."""
     run = facts.run
@@ -57,6 +64,7 @@ def accuracy(facts: Facts) -> t.Section:
         t.say(lead, where=t.PAGE),
         by_suite(facts, run.suites, plots.accuracy, lambda suite: plots.judged(facts, suite)),
         t.Table(columns, [*lines, most], caption=caption, where=t.EVERYWHERE),
+        _seen(facts),
         _attacked(facts),
         _detected(facts),
         *_further(facts),

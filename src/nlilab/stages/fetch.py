@@ -43,6 +43,7 @@ def _card(found: Found, rows: pd.DataFrame) -> dict[str, Any]:
         "adversarial": entry.adversarial,
         "task": entry.task,
         "metric": entry.metric,
+        **entry.lineage,
     }
 
 

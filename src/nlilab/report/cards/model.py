@@ -11,6 +11,7 @@ import yaml
 from nlilab.core.errors import UserError
 from nlilab.core.files import read_json
 from nlilab.core.params import PARAMS, Run, nearest, read_yaml
+from nlilab.core.seen import load_bases, notes, started
 from nlilab.model.settings import train_settings
 from nlilab.report.cards.lock import Made, made, scrubbed
 from nlilab.report.cards.origin import METRICS, OWN, THEIRS, found, identifiers, licence_of
@@ -82,7 +83,7 @@ def model_card(name: str, run: Run) -> str:
         level=confidence_words(comparison["confidence"]),
         settings=yaml.safe_dump(scrubbed(settings.model_dump(exclude_none=True)), sort_keys=True),
         max_length=settings.max_length,
-        limits=[*_limits(base, trained, results, run), *_others(name, sizes)],
+        limits=[*_seen(name, results, run), *_limits(base, trained, results, run), *_others(name, sizes)],
         folders=folders,
         params=_params(folders),
     )
@@ -143,16 +144,18 @@ def _trained(arm: str, run: Run) -> Trained:
 
 
 def _base_licence(model: str) -> str:
-    """What the card that lies with the base model says; a model of the hub is not looked up."""
+    """What the card that lies with the base model says, else conf/models.yaml; the hub is not asked."""
     from huggingface_hub import ModelCard
 
+    _, base = load_bases().find(model)
+    known = base.licence if base else None
     if model.startswith("package:"):
         from nlilab.model.checkpoint import resolve
 
         model = resolve(model)
     card = Path(model) / "README.md"
     named = ModelCard.load(card, ignore_metadata_errors=True).data.get("license") if card.is_file() else None
-    return str(named) if named else "see the base model's card"
+    return str(named or known or "see the base model's card")
 
 
 def _results(name: str, comparison: Mapping[str, Any], run: Run) -> Iterator[Result]:
@@ -179,6 +182,13 @@ def _results(name: str, comparison: Mapping[str, Any], run: Run) -> Iterator[Res
             majority=scores.get(suite, {}).get("majority") if "@" not in place else None,
             contaminated=(name, place) in contaminated,
         )
+
+
+def _seen(name: str, results: Sequence[Result], run: Run) -> list[str]:
+    """Whether the base was tuned on sets of the suites before."""
+    judged = [result.suite for result in results if "@" not in result.suite]
+    cards = {suite: read_json(METRICS / "suites" / f"{suite}.json") for suite in judged}
+    return notes(started([name], run, read_yaml(PARAMS)), cards, load_bases())
 
 
 def _labels(trained: Sequence[Trained]) -> list[str]:
