@@ -81,7 +81,7 @@ def test_weights_have_one_entry_whatever_they_are_called_and_an_unknown_base_is_
     ]
 
 
-def test_a_hardened_model_and_a_second_step_start_where_their_first_arm_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hardened_model_and_a_second_step_start_where_their_first_arm_does() -> None:
     lists: dict[str, Any] = {"tasks": ["nli"], "generators": [], "sets": [], "suites": ["s"], "seeds": [1]}
     arms: dict[str, Any] = {"arms": ["a", "b"], "models": ["a", "b", "b-vs-mask", "a-then-b"]}
     steps = {"harden": {"arms": ["b"], "against": ["mask"]}, "two_step": {"starts": ["a"], "arms": ["b"]}}
