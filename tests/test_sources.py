@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -51,6 +53,40 @@ def test_rows_get_groups_and_labels_by_name(tmp_path: Path) -> None:
     assert found["label"].tolist() == ["entailment", "neutral", "contradiction"]
     assert found["id"].tolist() == ["toy-0", "toy-1", "toy-2"]
     assert found["group"].nunique() == 1 and (found["cell"] == "").all()
+
+
+def test_a_null_changes_no_other_value_and_is_no_text(tmp_path: Path) -> None:
+    rows = [
+        {"id": 9007199254740993, "word": "bank", "note": None, "premise": "NA", "hypothesis": 7, "label": 0},
+        {"id": 9007199254740992, "word": "shore", "note": 2, "premise": "None", "hypothesis": 2.5, "label": None},
+        {"id": 5, "word": "null", "note": 3, "premise": "nan", "hypothesis": 8, "label": 1},
+    ]
+    means = {"labels": {"0": "entailment", "1": "neutral"}}
+    jsonl, parquet = lines(tmp_path / "toy.jsonl", rows), tmp_path / "toy.parquet"
+    pq.write_table(pa.Table.from_pylist([{**row, "hypothesis": str(row["hypothesis"])} for row in rows]), parquet)
+    for file, form in ((jsonl, "jsonl"), (parquet, "parquet")):
+        found = fetch("toy", dataset(file, format=form, **means, drop=["null"]))
+        assert found["label"].tolist() == ["entailment", "neutral"]
+        assert found[["id", "premise", "hypothesis"]].to_numpy().tolist() == [
+            ["9007199254740993", "NA", "7"],
+            ["5", "nan", "8"],
+        ]
+        with pytest.raises(UserError, match="unknown label 'null' at row 2"):
+            fetch("toy", dataset(file, format=form, **means))
+        for empty in ({"columns": {"hypothesis": "{word}: {note}"}}, {"group": "note"}):
+            with pytest.raises(UserError, match=r"1 rows with an empty (hypothesis|note), first at row 1"):
+                fetch("toy", dataset(file, format=form, **means, drop=["null"], **empty))
+        told = fetch("toy", dataset(file, format=form, **means, drop=["null"], columns={"hypothesis": "{word}: {id}"}))
+        assert told["hypothesis"].tolist() == ["bank: 9007199254740993", "null: 5"]
+
+
+def test_a_list_is_no_text(tmp_path: Path) -> None:
+    rows = [{"premise": "A dog ran.", "hypothesis": ["It", "moved"], "label": "neutral"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "toy.parquet")
+    for file in (lines(tmp_path / "toy.jsonl", rows), tmp_path / "toy.parquet"):
+        for columns in ({}, {"premise": "{premise} {hypothesis}"}):
+            with pytest.raises(UserError, match=r"row 1: hypothesis is .*It.*moved.* and no text; name a column"):
+                fetch("toy", dataset(file, format=file.suffix[1:], columns=columns))
 
 
 def test_the_real_hans_file_has_its_cells(real_data: Path) -> None:
