@@ -162,9 +162,11 @@ class Hub(http.server.BaseHTTPRequestHandler):
     """As much of the hub's protocol as a pinned file needs, and a plain file server beside it."""
 
     content = b""
+    breaks_off: int | None = None
 
     def _answer(self, body: bytes) -> None:
-        if self.path == f"/datasets/some/nli/resolve/{COMMIT}/test.jsonl" or self.path == "/plain.jsonl":
+        if self.path.startswith((f"/datasets/some/nli/resolve/{COMMIT}/test.jsonl", "/plain.jsonl")):
+            body = self.content[: self.breaks_off]
             self.send_response(200)
             self.send_header("X-Repo-Commit", COMMIT)
             self.send_header("ETag", f'"{hashlib.sha1(self.content).hexdigest()}"')
@@ -240,6 +242,29 @@ def test_a_url_is_downloaded_once_and_verified(hub: str) -> None:
     assert len(fetch("toy", validate(entry, Dataset, "toy"))) == 2
     with pytest.raises(UserError, match="cannot download"):
         fetch("toy", validate({**entry, "url": f"{hub}/missing.jsonl"}, Dataset, "toy"))
+
+
+def test_a_download_that_breaks_off_is_none_and_a_wrong_one_is_not_kept(
+    hub: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"path": None, "hub": None, "url": f"{hub}/datasets/some/nli/resolve/{COMMIT}/test.jsonl"}
+    entry = {"format": "jsonl", "licence": "x", "source": "y", **place}
+    first = len(json.dumps(GOOD[0])) + 1
+    with monkeypatch.context() as broken, pytest.raises(UserError, match=f"off after {first} of {len(Hub.content)} b"):
+        broken.setattr(Hub, "breaks_off", first)  # at the end of a line: what came reads well
+        fetch("toy", validate(entry, Dataset, "toy"))
+    pinned = validate({**entry, "sha256": hashlib.sha256(Hub.content).hexdigest()}, Dataset, "toy")
+    with monkeypatch.context() as portal, pytest.raises(UserError, match="has sha256"):
+        portal.setattr(Hub, "content", b"<html>log in first</html>")
+        fetch("toy", pinned)
+    assert len(fetch("toy", pinned)) == 2
+
+
+def test_a_signed_url_is_no_file_name(hub: str) -> None:
+    url = f"{hub}/plain.jsonl?X-Amz-Signature={'0' * 400}"
+    entry = {"url": url, "format": "jsonl", "licence": "x", "source": "y"}
+    file = locate("toy", validate({**entry, "sha256": hashlib.sha256(Hub.content).hexdigest()}, Dataset, "toy")).file
+    assert file.name.endswith("-plain.jsonl")
 
 
 def test_every_shipped_entry_is_sound() -> None:
