@@ -166,6 +166,30 @@ def test_no_server_at_all_stops_the_run(store: Store, monkeypatch: pytest.Monkey
         Client(store).run(nobody.request([("user", str(number))]) for number in range(100))
 
 
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+def test_a_server_on_this_machine_is_asked_past_any_proxy(
+    server: Loopback, store: Store, monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "socks://127.0.0.1:9")
+    [answer] = ask(server, store, "hello", provider=provider)
+    assert isinstance(answer, Response) and answer.text == "echo: hello"
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ALL_PROXY", "socks://host:9"), ("ALL_PROXY", "socks5://host:9"), ("SSL_CERT_FILE", "/no/file")],
+)
+def test_a_proxy_that_cannot_be_used_is_named(
+    server: Loopback, store: Store, monkeypatch: pytest.MonkeyPatch, provider: str, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    abroad = Generator(provider, "m", "http://model.example/v1")
+    with pytest.raises(UserError, match=f"generator {provider}/m: the proxy .* cannot be used .*unset .*{name}"):
+        Client(store).run([abroad.request([("user", "hello")])])
+
+
 def test_concurrency_is_bounded(server: Loopback, store: Store) -> None:
     server.latency = 0.05
     requests = [generator(server).request([("user", str(number))]) for number in range(24)]
