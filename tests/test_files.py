@@ -63,6 +63,13 @@ def test_a_full_disk_is_one_clear_line_and_nothing_is_lost(small_disk: Path) -> 
     assert os.listdir(small_disk) == ["kept.txt"]
 
 
+@pytest.mark.parametrize("content", [b"", b"PAR1 and no more", b"version https://git-lfs.github.com/spec/v1\n"])
+def test_a_damaged_table_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.parquet is damaged or no parquet file .*: delete it and run `dvc repro`"):
+        read_table(tmp_path / "x.parquet")
+
+
 def test_missing_binary_and_stray_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UserError, match="is missing: run `dvc repro`"):
         read_table(tmp_path / "none.parquet")

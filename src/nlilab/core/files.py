@@ -92,7 +92,13 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read a parquet file that a stage wrote."""
     if not path.is_file():
         raise UserError(f"{path} is missing: run `dvc repro`, or `dvc pull` where a remote holds it")
-    table: pd.DataFrame = pq.read_table(path).to_pandas()
+    try:
+        table: pd.DataFrame = pq.read_table(path).to_pandas()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(
+            f"{path} is damaged or no parquet file ({error}): delete it and run `dvc repro`, or `dvc pull` where a "
+            "remote holds it; if it comes back damaged, DVC's cache holds it so: `dvc repro --force` its stage"
+        ) from error
     return table
 
 
