@@ -20,6 +20,10 @@ from nlilab.core.files import (
     write_table,
     write_text,
 )
+from nlilab.core.schema import THREE_WAY
+from nlilab.model.checkpoint import load_start, save
+from nlilab.model.settings import TrainSettings
+from nlilab.tasks.reading import Reading
 
 
 def test_tables_come_back_and_have_the_same_bytes(tmp_path: Path) -> None:
@@ -61,6 +65,24 @@ def test_a_full_disk_is_one_clear_line_and_nothing_is_lost(small_disk: Path) -> 
         write_text(small_disk / "kept.txt", "x" * 200_000)
     assert (small_disk / "kept.txt").read_text() == "old"
     assert os.listdir(small_disk) == ["kept.txt"]
+
+
+def test_a_model_that_finds_no_room_is_one_clear_line(small_disk: Path, tiny_encoder: Path) -> None:
+    settings = TrainSettings(model=str(tiny_encoder), steps=1, learning_rate=0.01)
+    model = load_start(settings, Reading(tasks={"nli": list(THREE_WAY)}))
+    with pytest.raises(UserError, match=r"disk full while writing .*/model: nothing half-written was left"):
+        save(model, small_disk / "model")
+    assert not (small_disk / "model").exists()
+
+
+@pytest.mark.parametrize(("umask", "rights"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_files_have_the_rights_that_umask_leaves(tmp_path: Path, umask: int, rights: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "x.json", {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.json").stat().st_mode & 0o777 == rights
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and no more", b"version https://git-lfs.github.com/spec/v1\n"])
