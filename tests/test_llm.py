@@ -143,6 +143,17 @@ def test_unfinished_answers_are_evidence_and_never_hits(
     assert evidence(store, "finish") == [behaviour, "stop"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "finish"), [("eos_token", "stop"), ("stop_sequence", "stop"), ("model_length", "length")]
+)
+def test_servers_that_speak_the_protocol_end_in_words_of_their_own(
+    server: Loopback, store: Store, reason: str, finish: str
+) -> None:
+    server.shape = lambda body: body | {"choices": [body["choices"][0] | {"finish_reason": reason}]}
+    [answer] = ask(server, store, "hello")
+    assert isinstance(answer, Response) and (answer.text, answer.finish) == ("echo: hello", finish)
+
+
 def test_a_finished_answer_survives_another_max_tokens_unless_it_is_too_long(server: Loopback, store: Store) -> None:
     ask(server, store, "hello", max_tokens=50)
     ask(server, store, "hello", max_tokens=500)

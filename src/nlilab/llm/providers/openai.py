@@ -34,6 +34,8 @@ ENDPOINT: Final = "/v1/chat/completions"
 TOKEN = "nlilab"  # the entry of a batch's metadata
 
 FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "content_filter": Finish.REFUSED}
+FINISHES |= {"eos_token": Finish.STOP, "stop_sequence": Finish.STOP}  # of text-generation-inference
+FINISHES |= {"model_length": Finish.LENGTH}  # of Mistral
 AS_THEY_ARE = ("temperature", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort")
 # What is ours to say, or would make of a call more than one text at the table's price.
 RESERVED = frozenset(
