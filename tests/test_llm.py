@@ -412,6 +412,19 @@ def test_a_local_model_samples_by_the_key_and_stops_where_it_is_told(tiny: Path,
         local(tiny, tmp_path, ["a"], schema=SCHEMA, max_tokens=12)
 
 
+def test_an_answer_ends_where_the_tokenizer_says_too(tiny: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    [whole] = local(tiny, tmp_path, ["a b c"], max_tokens=12)
+    turn = tmp_path / "turn"
+    shutil.copytree(tiny, turn)
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.eos_token = whole.text.split()[5]  # the end of a turn, which generation_config.json does not know
+    tokenizer.save_pretrained(turn)
+    [ended] = local(turn, tmp_path, ["a b c"], max_tokens=12)
+    assert ended.finish is Finish.STOP and whole.text.startswith(f"{ended.text} {tokenizer.eos_token}")
+
+
 def test_a_local_seq2seq_model_and_a_chat_template(tiny: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer, BartConfig, BartForConditionalGeneration
 
