@@ -12,7 +12,7 @@ from pydantic import Field
 
 from nlilab import stats
 from nlilab.core.errors import UserError
-from nlilab.core.params import Settings
+from nlilab.core.params import Seed, Settings
 from nlilab.verdict.metrics import transitions
 from nlilab.verdict.suites import SLICES
 
@@ -28,7 +28,7 @@ class CompareSettings(Settings):
 
     bootstrap: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
