@@ -1,5 +1,6 @@
 """Files are written whole or not at all, with the same bytes for the same content."""
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
 
+from nlilab.core import command
 from nlilab.core.errors import UserError
 from nlilab.core.files import (
     cache,
@@ -90,6 +93,17 @@ def test_a_damaged_table_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.parquet").write_bytes(content)
     with pytest.raises(UserError, match=r"x\.parquet is damaged or no parquet file .*: delete it and run `dvc repro`"):
         read_table(tmp_path / "x.parquet")
+
+
+def test_a_disk_without_locks_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with pytest.raises(UserError, match=r"\.cache/locks cannot be locked \(.*No locks available\)"):
+        command._alone(typer.Typer())
 
 
 def test_missing_binary_and_stray_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
