@@ -81,6 +81,8 @@ def test_intervals_of_diversity_hold_what_they_promise() -> None:
 
 def test_words_and_overlap() -> None:
     assert words("Don't stop: ÉTÉ!") == ["don", "t", "stop", "été"]
+    assert words("हिन्दी नहीं है। x² ½") == ["हिन्दी", "नहीं", "है", "x²", "½"]
+    assert words("cafe\u0301") == words("caf\u00e9")  # one letter or two, it is the same
     assert overlap(words("A dog runs."), words("the dog, the DOG sleeps")) == pytest.approx(1 / 3)
     assert overlap(["a"], []) == 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
 from nlilab.core.errors import UserError
 from nlilab.core.files import sha256, write_json, write_text
@@ -133,6 +134,22 @@ def test_models_that_cannot_be_used_are_named(
         start(str(speech))
     with pytest.raises(UserError, match=r"no model in .*: run `dvc repro`"):
         load_trained(tmp_path / "nowhere")
+
+
+def test_answers_and_losses_that_are_no_numbers_stop(
+    settings: TrainSettings, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_encoder, broken)
+    weights = load_file(broken / "model.safetensors")
+    weights["encoder.layer.1.output.dense.bias"][0] = float("nan")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    start = settings.model_copy(update={"model": str(broken), "steps": 2})
+    with pytest.raises(UserError, match=r"training diverged: within 2 steps the loss of .*broken is no number"):
+        train(toy(24), start, 1, tmp_path / "out", NLI)
+    train(toy(24), start.model_copy(update={"steps": 0}), 1, tmp_path / "untuned", NLI)
+    with pytest.raises(UserError, match="the model's answers to 9 of 9 rows are no numbers"):
+        predict(tmp_path / "untuned", toy(9), 4, 64)
 
 
 def test_a_stage_prints_one_line_for_a_users_mistake(tmp_path: Path) -> None:

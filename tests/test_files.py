@@ -1,5 +1,6 @@
 """Files are written whole or not at all, with the same bytes for the same content."""
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
 
+from nlilab.core import command
 from nlilab.core.errors import UserError
 from nlilab.core.files import (
     cache,
@@ -20,6 +23,10 @@ from nlilab.core.files import (
     write_table,
     write_text,
 )
+from nlilab.core.schema import THREE_WAY
+from nlilab.model.checkpoint import load_start, save
+from nlilab.model.settings import TrainSettings
+from nlilab.tasks.reading import Reading
 
 
 def test_tables_come_back_and_have_the_same_bytes(tmp_path: Path) -> None:
@@ -61,6 +68,42 @@ def test_a_full_disk_is_one_clear_line_and_nothing_is_lost(small_disk: Path) -> 
         write_text(small_disk / "kept.txt", "x" * 200_000)
     assert (small_disk / "kept.txt").read_text() == "old"
     assert os.listdir(small_disk) == ["kept.txt"]
+
+
+def test_a_model_that_finds_no_room_is_one_clear_line(small_disk: Path, tiny_encoder: Path) -> None:
+    settings = TrainSettings(model=str(tiny_encoder), steps=1, learning_rate=0.01)
+    model = load_start(settings, Reading(tasks={"nli": list(THREE_WAY)}))
+    with pytest.raises(UserError, match=r"disk full while writing .*/model: nothing half-written was left"):
+        save(model, small_disk / "model")
+    assert not (small_disk / "model").exists()
+
+
+@pytest.mark.parametrize(("umask", "rights"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_files_have_the_rights_that_umask_leaves(tmp_path: Path, umask: int, rights: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "x.json", {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.json").stat().st_mode & 0o777 == rights
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and no more", b"version https://git-lfs.github.com/spec/v1\n"])
+def test_a_damaged_table_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.parquet is damaged or no parquet file .*: delete it and run `dvc repro`"):
+        read_table(tmp_path / "x.parquet")
+
+
+def test_a_disk_without_locks_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with pytest.raises(UserError, match=r"\.cache/locks cannot be locked \(.*No locks available\)"):
+        command._alone(typer.Typer())
 
 
 def test_missing_binary_and_stray_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

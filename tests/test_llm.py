@@ -143,6 +143,17 @@ def test_unfinished_answers_are_evidence_and_never_hits(
     assert evidence(store, "finish") == [behaviour, "stop"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "finish"), [("eos_token", "stop"), ("stop_sequence", "stop"), ("model_length", "length")]
+)
+def test_servers_that_speak_the_protocol_end_in_words_of_their_own(
+    server: Loopback, store: Store, reason: str, finish: str
+) -> None:
+    server.shape = lambda body: body | {"choices": [body["choices"][0] | {"finish_reason": reason}]}
+    [answer] = ask(server, store, "hello")
+    assert isinstance(answer, Response) and (answer.text, answer.finish) == ("echo: hello", finish)
+
+
 def test_a_finished_answer_survives_another_max_tokens_unless_it_is_too_long(server: Loopback, store: Store) -> None:
     ask(server, store, "hello", max_tokens=50)
     ask(server, store, "hello", max_tokens=500)
@@ -164,6 +175,30 @@ def test_no_server_at_all_stops_the_run(store: Store, monkeypatch: pytest.Monkey
     nobody = Generator("openai", "m", "http://127.0.0.1:9/v1")
     with pytest.raises(UserError, match="16 requests in a row used up their attempts"):
         Client(store).run(nobody.request([("user", str(number))]) for number in range(100))
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+def test_a_server_on_this_machine_is_asked_past_any_proxy(
+    server: Loopback, store: Store, monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "socks://127.0.0.1:9")
+    [answer] = ask(server, store, "hello", provider=provider)
+    assert isinstance(answer, Response) and answer.text == "echo: hello"
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ALL_PROXY", "socks://host:9"), ("ALL_PROXY", "socks5://host:9"), ("SSL_CERT_FILE", "/no/file")],
+)
+def test_a_proxy_that_cannot_be_used_is_named(
+    server: Loopback, store: Store, monkeypatch: pytest.MonkeyPatch, provider: str, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    abroad = Generator(provider, "m", "http://model.example/v1")
+    with pytest.raises(UserError, match=f"generator {provider}/m: the proxy .* cannot be used .*unset .*{name}"):
+        Client(store).run([abroad.request([("user", "hello")])])
 
 
 def test_concurrency_is_bounded(server: Loopback, store: Store) -> None:
@@ -375,6 +410,19 @@ def test_a_local_model_samples_by_the_key_and_stops_where_it_is_told(tiny: Path,
     assert isinstance(long, ProviderError) and long.kind is ErrorKind.BAD_REQUEST
     with pytest.raises(UserError, match="its tokens do not join up to JSON"):
         local(tiny, tmp_path, ["a"], schema=SCHEMA, max_tokens=12)
+
+
+def test_an_answer_ends_where_the_tokenizer_says_too(tiny: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    [whole] = local(tiny, tmp_path, ["a b c"], max_tokens=12)
+    turn = tmp_path / "turn"
+    shutil.copytree(tiny, turn)
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.eos_token = whole.text.split()[5]  # the end of a turn, which generation_config.json does not know
+    tokenizer.save_pretrained(turn)
+    [ended] = local(turn, tmp_path, ["a b c"], max_tokens=12)
+    assert ended.finish is Finish.STOP and whole.text.startswith(f"{ended.text} {tokenizer.eos_token}")
 
 
 def test_a_local_seq2seq_model_and_a_chat_template(tiny: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pydantic import ValidationError
 
@@ -28,6 +29,14 @@ def test_a_bill_by_hand() -> None:
     assert bill.dollars == pytest.approx(0.8 + 0.08 + 0.5 + 1.0)
     assert not bill.assumed and bill.prices == "2026-11-01" and bill.run == run_name()
     assert priced.bill(REQUEST, answer(1_000_000, 0), batch="b").dollars == pytest.approx(1.0)
+
+
+def test_a_run_keeps_its_name_and_so_its_cap_when_the_clock_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, started = run_name.__wrapped__(), psutil.boot_time()
+    for name in ("_psplatform.boot_time", "_pslinux.boot_time"):
+        monkeypatch.setattr(f"psutil.{name}", lambda: started + 3600, raising=False)
+    assert psutil.Process().create_time() > started + 3600
+    assert run_name.__wrapped__() == before
 
 
 def test_a_call_that_broke_off_is_billed_at_its_most_and_a_refused_one_is_free() -> None:

@@ -6,10 +6,13 @@ import pytest
 
 from loopback import Loopback
 from nlilab.core.errors import UserError
+from nlilab.core.files import parse_yaml
+from nlilab.core.params import validate
 from nlilab.llm.client import Client, Generator
 from nlilab.llm.money import Price, Tariff
 from nlilab.llm.request import Request
 from nlilab.llm.store import Store
+from nlilab.llm.writer import GeneratorEntry
 from test_faults import address, texts
 
 BOTH = pytest.mark.parametrize("provider", ["anthropic", "openai"])
@@ -134,3 +137,9 @@ def test_keys_are_what_they_were() -> None:
         [("system", "s"), ("user", "u")], sample=3
     )
     assert request.key == "fbddb3478b484b51c39ceaff0e413daee3572fed4978810e9e30b03772d24116"
+
+
+def test_a_number_that_yaml_takes_for_a_text_is_named() -> None:
+    text = "{provider: openai, model: m, parameters: {temperature: 1e-1}}"
+    with pytest.raises(UserError, match=r"parameters.temperature: 1e-1 is a text in YAML.*: write 0\.1"):
+        validate(parse_yaml(text, "toy"), GeneratorEntry, "toy")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -51,6 +53,40 @@ def test_rows_get_groups_and_labels_by_name(tmp_path: Path) -> None:
     assert found["label"].tolist() == ["entailment", "neutral", "contradiction"]
     assert found["id"].tolist() == ["toy-0", "toy-1", "toy-2"]
     assert found["group"].nunique() == 1 and (found["cell"] == "").all()
+
+
+def test_a_null_changes_no_other_value_and_is_no_text(tmp_path: Path) -> None:
+    rows = [
+        {"id": 9007199254740993, "word": "bank", "note": None, "premise": "NA", "hypothesis": 7, "label": 0},
+        {"id": 9007199254740992, "word": "shore", "note": 2, "premise": "None", "hypothesis": 2.5, "label": None},
+        {"id": 5, "word": "null", "note": 3, "premise": "nan", "hypothesis": 8, "label": 1},
+    ]
+    means = {"labels": {"0": "entailment", "1": "neutral"}}
+    jsonl, parquet = lines(tmp_path / "toy.jsonl", rows), tmp_path / "toy.parquet"
+    pq.write_table(pa.Table.from_pylist([{**row, "hypothesis": str(row["hypothesis"])} for row in rows]), parquet)
+    for file, form in ((jsonl, "jsonl"), (parquet, "parquet")):
+        found = fetch("toy", dataset(file, format=form, **means, drop=["null"]))
+        assert found["label"].tolist() == ["entailment", "neutral"]
+        assert found[["id", "premise", "hypothesis"]].to_numpy().tolist() == [
+            ["9007199254740993", "NA", "7"],
+            ["5", "nan", "8"],
+        ]
+        with pytest.raises(UserError, match="unknown label 'null' at row 2"):
+            fetch("toy", dataset(file, format=form, **means))
+        for empty in ({"columns": {"hypothesis": "{word}: {note}"}}, {"group": "note"}):
+            with pytest.raises(UserError, match=r"1 rows with an empty (hypothesis|note), first at row 1"):
+                fetch("toy", dataset(file, format=form, **means, drop=["null"], **empty))
+        told = fetch("toy", dataset(file, format=form, **means, drop=["null"], columns={"hypothesis": "{word}: {id}"}))
+        assert told["hypothesis"].tolist() == ["bank: 9007199254740993", "null: 5"]
+
+
+def test_a_list_is_no_text(tmp_path: Path) -> None:
+    rows = [{"premise": "A dog ran.", "hypothesis": ["It", "moved"], "label": "neutral"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "toy.parquet")
+    for file in (lines(tmp_path / "toy.jsonl", rows), tmp_path / "toy.parquet"):
+        for columns in ({}, {"premise": "{premise} {hypothesis}"}):
+            with pytest.raises(UserError, match=r"row 1: hypothesis is .*It.*moved.* and no text; name a column"):
+                fetch("toy", dataset(file, format=file.suffix[1:], columns=columns))
 
 
 def test_the_real_hans_file_has_its_cells(real_data: Path) -> None:
@@ -126,9 +162,11 @@ class Hub(http.server.BaseHTTPRequestHandler):
     """As much of the hub's protocol as a pinned file needs, and a plain file server beside it."""
 
     content = b""
+    breaks_off: int | None = None
 
     def _answer(self, body: bytes) -> None:
-        if self.path == f"/datasets/some/nli/resolve/{COMMIT}/test.jsonl" or self.path == "/plain.jsonl":
+        if self.path.startswith((f"/datasets/some/nli/resolve/{COMMIT}/test.jsonl", "/plain.jsonl")):
+            body = self.content[: self.breaks_off]
             self.send_response(200)
             self.send_header("X-Repo-Commit", COMMIT)
             self.send_header("ETag", f'"{hashlib.sha1(self.content).hexdigest()}"')
@@ -204,6 +242,29 @@ def test_a_url_is_downloaded_once_and_verified(hub: str) -> None:
     assert len(fetch("toy", validate(entry, Dataset, "toy"))) == 2
     with pytest.raises(UserError, match="cannot download"):
         fetch("toy", validate({**entry, "url": f"{hub}/missing.jsonl"}, Dataset, "toy"))
+
+
+def test_a_download_that_breaks_off_is_none_and_a_wrong_one_is_not_kept(
+    hub: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"path": None, "hub": None, "url": f"{hub}/datasets/some/nli/resolve/{COMMIT}/test.jsonl"}
+    entry = {"format": "jsonl", "licence": "x", "source": "y", **place}
+    first = len(json.dumps(GOOD[0])) + 1
+    with monkeypatch.context() as broken, pytest.raises(UserError, match=f"off after {first} of {len(Hub.content)} b"):
+        broken.setattr(Hub, "breaks_off", first)  # at the end of a line: what came reads well
+        fetch("toy", validate(entry, Dataset, "toy"))
+    pinned = validate({**entry, "sha256": hashlib.sha256(Hub.content).hexdigest()}, Dataset, "toy")
+    with monkeypatch.context() as portal, pytest.raises(UserError, match="has sha256"):
+        portal.setattr(Hub, "content", b"<html>log in first</html>")
+        fetch("toy", pinned)
+    assert len(fetch("toy", pinned)) == 2
+
+
+def test_a_signed_url_is_no_file_name(hub: str) -> None:
+    url = f"{hub}/plain.jsonl?X-Amz-Signature={'0' * 400}"
+    entry = {"url": url, "format": "jsonl", "licence": "x", "source": "y"}
+    file = locate("toy", validate({**entry, "sha256": hashlib.sha256(Hub.content).hexdigest()}, Dataset, "toy")).file
+    assert file.name.endswith("-plain.jsonl")
 
 
 def test_every_shipped_entry_is_sound() -> None:

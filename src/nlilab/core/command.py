@@ -49,13 +49,18 @@ def _alone(app: typer.Typer) -> None:
     """
     if "DVC_ROOT" in os.environ:
         threading.Thread(target=_die_with_parents, args=(_ancestors(),), daemon=True).start()
-    LOCKS.mkdir(parents=True, exist_ok=True)
     lock = FileLock(LOCKS / f"{digest(*sys.argv)}.lock")
     try:
+        LOCKS.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         print("another process is running this very stage; waiting for it to end ...", file=sys.stderr, flush=True)
         lock.acquire()
+    except OSError as error:
+        raise UserError(
+            f"{LOCKS.absolute()} cannot be locked ({error}): stages need a project folder that can be written to, on a "
+            "disk that knows file locks (some network disks do not)"
+        ) from error
     with lock:
         app()
 

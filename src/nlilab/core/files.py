@@ -5,8 +5,8 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +19,7 @@ import yaml
 
 from nlilab.core.errors import UserError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 EXPERIMENTS = ".dvc/tmp/exps"  # below it DVC copies a project for an experiment in a folder of its own
 HALF = re.compile(r"\\u[dD][89a-fA-F]")  # a JSON escape of half a surrogate pair, which may have its other half or not
 
@@ -52,22 +53,37 @@ def cache() -> Path:
 def whole(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it onto `path` only if the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = beside(path)
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
-                f"disk full while writing {path}: nothing half-written was left; "
-                "free some space and run the same command again"
-            ) from error
-        raise
+        with full_disk_told(path, temporary):
+            temporary.touch(
+                exist_ok=False
+            )  # unlike a temporary file of the library it has the rights that umask leaves
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def beside(path: Path) -> Path:
+    """A hidden path in the same folder that nothing has."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+@contextmanager
+def full_disk_told(path: Path, half: Path) -> Iterator[None]:
+    """Where the disk is full while `path` is written, remove `half`, what there is of it, and say so in a sentence."""
+    try:
+        yield
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None  # safetensors has an error of its own
+        if number not in FULL and not any(f"(os error {full})" in str(error) for full in FULL):
+            raise
+        remove(half)
+        raise UserError(
+            f"disk full while writing {path}: nothing half-written was left; "
+            "free some space and run the same command again"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -92,7 +108,13 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read a parquet file that a stage wrote."""
     if not path.is_file():
         raise UserError(f"{path} is missing: run `dvc repro`, or `dvc pull` where a remote holds it")
-    table: pd.DataFrame = pq.read_table(path).to_pandas()
+    try:
+        table: pd.DataFrame = pq.read_table(path).to_pandas()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(
+            f"{path} is damaged or no parquet file ({error}): delete it and run `dvc repro`, or `dvc pull` where a "
+            "remote holds it; if it comes back damaged, DVC's cache holds it so: `dvc repro --force` its stage"
+        ) from error
     return table
 
 

@@ -32,6 +32,8 @@ SetName = Annotated[
     str, BeforeValidator(_dotless), Field(pattern=f"^{WORD}(/{WORD})?$", description="task/generator, or a dataset")
 ]
 
+Seed = Annotated[int, Field(ge=0, lt=2**32, description="NumPy takes no other")]
+
 
 class Settings(BaseModel):
     """A section of params.yaml: frozen, and a key that it does not know is an error."""
@@ -80,7 +82,7 @@ class Run(Settings):
     two_step: TwoStep = TwoStep()
     harden: Harden = Harden()
     models: Annotated[list[Name], Field(min_length=1)]
-    seeds: Annotated[list[int], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
 
     def written(self) -> list[str]:
         """The sources that generators write: task/generator."""

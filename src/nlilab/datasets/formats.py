@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from nlilab.core.errors import UserError
 from nlilab.core.files import parse_yaml, read_jsonl, read_text
@@ -23,7 +24,8 @@ def read_rows(file: Path, form: str, name: str) -> pd.DataFrame:
 
 
 def _jsonl(file: Path) -> pd.DataFrame:
-    return pd.DataFrame(row for _, row in _complete(read_jsonl(file)))
+    # As objects: a null in a column would make every 0 of it 0.0, and round large ids.
+    return pd.DataFrame([row for _, row in _complete(read_jsonl(file))], dtype=object)
 
 
 def _complete(lines: Iterable[tuple[str, dict[str, Any]]]) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -64,7 +66,8 @@ def _tsv(file: Path) -> pd.DataFrame:
 
 def _parquet(file: Path) -> pd.DataFrame:
     try:
-        return pd.read_parquet(file)
+        table: pd.DataFrame = pq.read_table(file).to_pandas(integer_object_nulls=True)  # as `_jsonl`
+        return table
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: not a parquet file ({error})") from error
 

@@ -4,11 +4,12 @@ import logging
 import os
 import re
 import shutil
-import urllib.error
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from nlilab.core.errors import UserError
 from nlilab.core.files import cache, digest, home, sha256, whole
@@ -41,7 +42,11 @@ def locate(name: str, entry: Dataset) -> Found:
     if entry.hub:
         return Found(_from_hub(name, entry), entry)
     file, pinned = _from_url(name, entry), entry.sha256 is None and COMMIT.search(str(entry.url))
-    return Found(file if pinned else _verified(name, file, entry.sha256), entry)
+    try:
+        return Found(file if pinned else _verified(name, file, entry.sha256), entry)
+    except UserError:
+        file.unlink(missing_ok=True)  # a page of somebody else's, maybe: next time it is asked for again
+        raise
 
 
 def pin(name: str, entry: Dataset) -> dict[str, str]:
@@ -87,7 +92,7 @@ def _official(name: str, entry: Dataset) -> Path | None:
 
 def _official_name(name: str, entry: Dataset) -> str:
     """<hub id>/<file>, as `hf download --local-dir <folder>/<hub id>` lays it out; of a URL <entry>/<file>."""
-    return f"{entry.hub}/{entry.file}" if entry.hub else f"{name}/{Path(str(entry.url)).name}"
+    return f"{entry.hub}/{entry.file}" if entry.hub else f"{name}/{_file_name(str(entry.url))}"
 
 
 def _find(name: str, path: str) -> Path:
@@ -121,17 +126,25 @@ def _from_url(name: str, entry: Dataset) -> Path:
     if target.is_file():
         return target
     try:
-        answer = urllib.request.urlopen(url, timeout=TIMEOUT_S)
-        with answer, whole(target) as temporary, temporary.open("wb") as file:
-            shutil.copyfileobj(answer, file)
-    except (urllib.error.URLError, TimeoutError, ValueError) as error:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, whole(target) as temporary:
+            with temporary.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+            got, told = temporary.stat().st_size, answer.headers["Content-Length"]
+            if told and got < int(told):  # urllib takes a connection that ends early for the end of the file
+                raise ValueError(f"it broke off after {got} of {told} bytes")
+    except (OSError, HTTPException, ValueError) as error:
         first = f"{name}: cannot download {url} ({error}); check the network and the entry"
         raise UserError(f"{first}\n{_absent(name, entry)}") from error
     return target
 
 
 def _download(url: str) -> Path:
-    return cache() / "downloads" / f"{digest(url)}-{Path(url).name}"
+    return cache() / "downloads" / f"{digest(url)}-{_file_name(url)}"
+
+
+def _file_name(url: str) -> str:
+    """The name of a URL's file; what a signature adds to it is no part of it."""
+    return Path(urlsplit(url).path).name
 
 
 def _from_hub(name: str, entry: Dataset) -> Path:

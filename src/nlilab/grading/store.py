@@ -177,7 +177,7 @@ class Grades:
         """
         line = json.dumps(event.model_dump(), ensure_ascii=False, sort_keys=True).encode("utf-8", "replace") + b"\n"
         with alone(self.path):
-            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
             try:
                 end = os.lseek(file, 0, os.SEEK_END)
                 if end and os.pread(file, 1, end - 1) != b"\n":

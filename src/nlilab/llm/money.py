@@ -170,7 +170,8 @@ def run_name() -> str:
     chain = own.parents() if "DVC_ROOT" in os.environ else []
     pipeline = [p for p in chain if any(Path(word).name == "dvc" for word in _command_line(p))]
     process = pipeline[0] if pipeline else own
-    return f"{process.pid}-{process.create_time():.2f}"
+    # Since the start of the machine: by the clock a process begins at another time once the clock is put right.
+    return f"{process.pid}-{process.create_time() - psutil.boot_time():.2f}"
 
 
 def _command_line(process: psutil.Process) -> list[str]:

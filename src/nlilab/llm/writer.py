@@ -1,9 +1,10 @@
 """From a name in conf/generators.yaml to a generator that can be asked."""
 
+import re
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nlilab.core.params import Name, Settings, conf_entry, section
 from nlilab.core.progress import Report
@@ -16,6 +17,8 @@ from nlilab.llm.request import Finish, Request, Response
 from nlilab.llm.store import Store
 
 UNANSWERED = "unanswered"  # how the reason of a row begins that has no answer but failures which pass
+
+EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 Strategy = Literal["targen", "zero-shot", "attributes", "few-shot"]
 
@@ -47,6 +50,16 @@ class GeneratorEntry(Settings):
     prompts: Name | None = None  # another wording of step 3: tasks/<task>/generate/<prompts>
     price: Price | None = None  # where conf/prices.yaml has none, or another
     parameters: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _numbers_are_no_texts(self) -> Self:
+        for name, value in self.parameters.items():
+            if isinstance(value, str) and EXPONENT.fullmatch(value):
+                raise ValueError(
+                    f"parameters.{name}: {value} is a text in YAML, which wants a point in such a number, and servers "
+                    f"may pass it over: write {float(value)!r}"
+                )
+        return self
 
 
 @dataclass(frozen=True)

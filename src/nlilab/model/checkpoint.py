@@ -25,7 +25,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from nlilab.core.errors import UserError
-from nlilab.core.files import read_json, write_json, write_text
+from nlilab.core.files import full_disk_told, read_json, write_json, write_text
 from nlilab.core.params import validate
 from nlilab.model.heads import Classifier, Form, WordsHead, core, first_tokens, layout, pick_head
 from nlilab.model.joining import Loaded, head_modules, join_head, label_rows, matched, reorder, within
@@ -97,6 +97,11 @@ def _check_head(folder: Path, model: Any, missing: Collection[str], head: HeadKi
 def save(classifier: Classifier, out: Path) -> None:
     """Write a model, or only its adapter, with all that `load_trained` needs; no file names a place on this machine."""
     out.mkdir(parents=True, exist_ok=True)
+    with full_disk_told(out, out):
+        _write(classifier, out)
+
+
+def _write(classifier: Classifier, out: Path) -> None:
     inner: Any = classifier.model.base if isinstance(classifier.model, WordsHead) else classifier.model
     if classifier.form.lora is None:
         inner.save_pretrained(out)

@@ -180,4 +180,9 @@ def predict_loaded(
             out[chosen] = logits.softmax(dim=-1).cpu().numpy()
             if report:
                 report(min(begin + batch_size, len(order)), len(order))
+    if broken := int(np.isnan(out).any(axis=1).sum()):
+        raise UserError(
+            f"the model's answers to {broken} of {len(out)} rows are no numbers: its weights are broken, or too large "
+            "to compute with; name another checkpoint, or train it anew with a lower learning_rate"
+        )
     return out

@@ -145,8 +145,14 @@ def _run(
             _ENDED.append(trainer)
     if settings.gradient_checkpointing:
         core(classifier.model).activation_checkpointing_disable()
-    history = trainer.state.log_history
-    return [{"step": entry["step"], "loss": round(float(entry["loss"]), 6)} for entry in history if "loss" in entry]
+    history = [entry for entry in trainer.state.log_history if "loss" in entry]
+    whole = all(torch.isfinite(weights).all() for weights in classifier.model.parameters())
+    if not (whole and all(math.isfinite(entry["loss"]) for entry in history)):
+        raise UserError(
+            f"training diverged: within {settings.steps} steps the loss of {settings.model} is no number; lower "
+            f"learning_rate (now {settings.learning_rate:g}), or set precision to fp32 (now {precision})"
+        )
+    return [{"step": entry["step"], "loss": round(float(entry["loss"]), 6)} for entry in history]
 
 
 def _arguments(settings: TrainSettings, seed: int, precision: str, scratch: str) -> TrainingArguments:
@@ -168,6 +174,7 @@ def _arguments(settings: TrainSettings, seed: int, precision: str, scratch: str)
         seed=seed,
         data_seed=seed,
         logging_steps=max(1, steps // LOG_POINTS),
+        logging_nan_inf_filter=False,  # it would tell the mean of the steps before instead
         save_strategy="no",
         report_to=[],
         disable_tqdm=True,

@@ -1,14 +1,13 @@
 """Tables as folders that `datasets.load_dataset` opens: data files by split, and the card that names their labels."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nlilab.core.errors import UserError
-from nlilab.core.files import remove, whole, write_text
+from nlilab.core.files import beside, remove, whole, write_text
 from nlilab.report.cards.data import dataset_card
 from nlilab.report.cards.sets import Shared
 
@@ -28,10 +27,9 @@ def export(shared: Shared, out: Path, suffix: str = "parquet", force: bool = Fal
     if force and out.is_dir() and any(out.iterdir()) and not _exported(out):
         raise UserError(f"{out} holds more than an export (README.md and data/): --force replaces nothing else")
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
+    temporary = beside(out)
     try:
-        temporary.chmod(0o755)
-        (temporary / "data").mkdir()
+        (temporary / "data").mkdir(parents=True)
         for split, part in shared.splits.items():
             _write(part, temporary / "data" / f"{split}.{suffix}")
         write_text(temporary / "README.md", dataset_card(shared, suffix))

@@ -19,6 +19,7 @@ from nlilab.llm.providers.sdk import (
     SILENCE_SECONDS,
     UNREADABLE,
     SdkProvider,
+    connections,
     counts,
     named,
     tokens,
@@ -77,6 +78,7 @@ class Anthropic(SdkProvider):
         sdk = anthropic.AsyncAnthropic(
             api_key=key,
             base_url=base_url or ADDRESS,
+            http_client=connections(anthropic.DefaultAsyncHttpxClient, base_url or ADDRESS, f"anthropic/{model}"),
             max_retries=0,
             timeout=anthropic.Timeout(None, connect=CONNECT_SECONDS),
         )

@@ -16,7 +16,16 @@ from openai.types.chat import ChatCompletion
 from nlilab.llm.batch import BatchState, Outcome
 from nlilab.llm.errors import ProviderError, from_status
 from nlilab.llm.keys import api_key, redacted
-from nlilab.llm.providers.sdk import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, UNREADABLE, SdkProvider, counts, named
+from nlilab.llm.providers.sdk import (
+    CONNECT_SECONDS,
+    PAGE,
+    SILENCE_SECONDS,
+    UNREADABLE,
+    SdkProvider,
+    connections,
+    counts,
+    named,
+)
 from nlilab.llm.request import LIMITS, Finish, Request, Response, without_system
 
 ADDRESS = "https://api.openai.com/v1"
@@ -25,6 +34,8 @@ ENDPOINT: Final = "/v1/chat/completions"
 TOKEN = "nlilab"  # the entry of a batch's metadata
 
 FINISHES = {"stop": Finish.STOP, "length": Finish.LENGTH, "content_filter": Finish.REFUSED}
+FINISHES |= {"eos_token": Finish.STOP, "stop_sequence": Finish.STOP}  # of text-generation-inference
+FINISHES |= {"model_length": Finish.LENGTH}  # of Mistral
 AS_THEY_ARE = ("temperature", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort")
 # What is ours to say, or would make of a call more than one text at the table's price.
 RESERVED = frozenset(
@@ -62,6 +73,7 @@ class OpenAI(SdkProvider):
         sdk = openai.AsyncOpenAI(
             api_key=key or NO_KEY,
             base_url=base_url or ADDRESS,
+            http_client=connections(openai.DefaultAsyncHttpxClient, base_url or ADDRESS, f"openai/{model}"),
             max_retries=0,
             timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
         )

@@ -1,12 +1,16 @@
 """What the providers behind an SDK share: connections, silence, errors as typed values, and no key in any message."""
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import Any, ClassVar, cast
+from urllib.parse import urlsplit
 
 import httpx2
 
+from nlilab.core.errors import UserError
 from nlilab.llm.errors import ErrorKind, ProviderError
 from nlilab.llm.keys import redacted
 from nlilab.llm.money import estimated_tokens
@@ -19,6 +23,36 @@ MOST_TOKENS = 1e12  # a larger number is none of tokens
 
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 UNREADABLE = (ValueError, AttributeError, TypeError, LookupError)  # the SDKs check no body
+
+
+ENVIRONMENT = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")  # httpx2 reads it
+
+UNLIMITED = httpx2.Limits(max_connections=None)  # the client itself bounds its calls
+
+
+def connections(kind: Callable[..., Any], address: str, who: str) -> Any:
+    """An SDK's own HTTP client, for one address. Raises UserError where the environment names no usable proxy.
+
+    A loopback address is asked directly: a proxy would look for the server on its own machine.
+    """
+    if _is_loopback(address):
+        return kind(transport=httpx2.AsyncHTTPTransport(trust_env=False, limits=UNLIMITED))
+    try:
+        return kind()
+    except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
+        own = [name for name in ENVIRONMENT if os.environ.get(name) or os.environ.get(name.lower())]
+        raise UserError(
+            f"generator {who}: the proxy or the certificates of the environment cannot be used ({error}); correct or "
+            f"unset {', '.join(own)} (a proxy is http://host:port; NO_PROXY holds names without brackets)"
+        ) from error
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 class SdkProvider(ABC):

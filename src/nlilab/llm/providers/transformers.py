@@ -264,6 +264,9 @@ def _from_pretrained(model: str, revision: str | None, local: bool) -> tuple[Any
     # Only what tells tokens apart: the sampling habits in a model's own file would change what temperature means.
     kept = {name: getattr(network.generation_config, name, None) for name in SPECIAL}
     kept["pad_token_id"] = tokenizer.pad_token_id
+    # A chat model's own file often names only the end of a document, and its tokenizer the end of a turn.
+    ends = kept["eos_token_id"] if isinstance(kept["eos_token_id"], list) else [kept["eos_token_id"]]
+    kept["eos_token_id"] = [end for end in dict.fromkeys([*ends, tokenizer.eos_token_id]) if end is not None] or None
     network.generation_config = GenerationConfig(**kept)  # type: ignore[no-untyped-call]
     return config, tokenizer, network
 
