@@ -1,6 +1,6 @@
 """What a comparison can see as it is planned, and how many seeds and rows it needs to see more."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -54,7 +54,7 @@ def measured(pairs: Iterable[Mapping[str, Any]], suite: str, seeds: int) -> Cont
 def supposed(rows: int, seeds: int, sd: float = PUBLISHED_SD) -> Contrast:
     """The difference of two models of which nothing is known but how seeds vary elsewhere."""
     few = max(2, seeds)
-    return Contrast(0.0, 2 * sd**2 / few, 2.0 * (few - 1), CHANGED / rows, rows - 1.0).with_seeds(few, few)
+    return Contrast(0.0, 2 * sd**2 / few, 2.0 * (few - 1), CHANGED / rows, rows - 1.0)
 
 
 def planned(suite: str, rows: int, one: Contrast, now: int, then: int, sizes: tuple[float, float, float]) -> Plan:
@@ -68,7 +68,7 @@ def planned(suite: str, rows: int, one: Contrast, now: int, then: int, sizes: tu
     now = max(2, now)
     plan = one.with_seeds(now, then)
 
-    def need(enough: Any) -> Need | None:
+    def need(enough: Callable[[Contrast], bool]) -> Need | None:
         found = [(seeds_needed(one.with_rows(factor), now, enough), factor) for factor in FACTORS]
         needs = [Need(seeds, factor) for seeds, factor in found if seeds]
         return next((few for few in needs if few.seeds <= FEW), needs[0] if needs else None)
