@@ -20,7 +20,7 @@ from nlilab.report import offline
 from nlilab.report.attack import pieces
 from nlilab.report.beside import beside
 from nlilab.report.facts import Facts, load
-from nlilab.report.limits import limits
+from nlilab.report.making import limits
 from nlilab.report.markdown import marked as marked_markdown
 from nlilab.report.numbers import points
 from nlilab.report.page import marked
