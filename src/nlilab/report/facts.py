@@ -139,6 +139,10 @@ class Facts:
         """Whether a model was trained on perturbed rows of a suite."""
         return (model, place) in self.contaminated
 
+    def any_tainted(self, place: str) -> bool:
+        """Whether any model was trained on perturbed rows of a suite."""
+        return any(tainted == place for _, tainted in self.contaminated)
+
     def control(self, recipe: str) -> bool:
         """Whether a recipe picks its words without the gradient's advice, or changes nothing."""
         found = self.recipes.get(recipe, {})

@@ -35,15 +35,10 @@ def accuracy(facts: Facts, suite: str, width: int = 190) -> Plot:
     ends = [value[key] for models in facts.accuracy.values() for value in models.values() for key in ("low", "high")]
     majorities = [one for other in facts.run.suites if (one := facts.majority(other))]
     x = v.scaled("mean", _tenths([*ends, *majorities]))
-    layers = [
-        *([] if most is None else [v.rule_at(most, x)]),
-        v.layer("tick", {**x, "field": "x"}, seeds, color=v.BLUE, opacity=0.45, thickness=1, size=11),
-        v.spans(x, color=v.BLUE),
-        v.layer("point", x, color=v.BLUE),
-        v.values_beside(width),
-    ]
+    ticks = v.layer("tick", {**x, "field": "x"}, seeds, color=v.BLUE, opacity=0.45, thickness=1, size=11)
+    behind = [*([] if most is None else [v.rule_at(most, x)]), ticks]
     judged = f"{whole(facts.judged(suite))} {'questions' if suite in facts.candidates else 'rows'}"
-    return Plot(suite, v.named_rows(rows, width, layers), judged)
+    return Plot(suite, v.dots(rows, x, width, v.BLUE, behind), judged)
 
 
 def results(facts: Facts) -> v.Spec:
@@ -80,16 +75,10 @@ def differences(facts: Facts, suite: str) -> Plot:
     ]
     limit = max(max(abs(pair.low), abs(pair.high), pair.detectable) for pair in facts.pairs) * 1.05
     x = v.scaled("x", [-limit, limit], sign=True)
-    colour = {"color": v.scale("verdict", {name: f"var(--{one.colour})" for name, one in VERDICTS.items()})}
-    shape = {"shape": v.scale("verdict", {name: one.shape for name, one in VERDICTS.items()})}
-    layers = [
-        v.spans(x, ("band", "band2"), mark="bar", height=14, color=v.GREY, opacity=0.22),
-        v.zero(),
-        v.spans(x, encoding=colour),
-        v.layer("point", x, None, colour | shape),
-        v.values_beside(165),
-    ]
-    return Plot(suite, v.named_rows(rows, 165, layers))
+    colour = v.scale("verdict", {name: f"var(--{one.colour})" for name, one in VERDICTS.items()})
+    shape = v.scale("verdict", {name: one.shape for name, one in VERDICTS.items()})
+    band = v.spans(x, ("band", "band2"), mark="bar", height=14, color=v.GREY, opacity=0.22)
+    return Plot(suite, v.dots(rows, x, 165, {"color": colour, "shape": shape}, [band, v.zero()]))
 
 
 def transitions(facts: Facts, suite: str) -> Plot:
@@ -126,8 +115,8 @@ def cells(facts: Facts, suite: str, heuristic: str, labels: Sequence[str]) -> Pl
         apart += [{**y, "low": min(held.values()), "high": max(held.values())}] if held else []
     x = v.scaled("x", [0, 1])
     between = v.spans(x, rows=apart, strokeWidth=2, color=v.GREY)
-    drawn = v.named_rows(rows, 200, [v.rule_at(0.5, x), between, v.layer("point", x, None, v.looks("gold", labels))])
-    return Plot(heuristic, drawn, tainted=any(place == suite for _, place in facts.contaminated))
+    drawn = v.dots(rows, x, 200, v.looks("gold", labels), [v.rule_at(0.5, x), between], span=False)
+    return Plot(heuristic, drawn, tainted=facts.any_tainted(suite))
 
 
 def attacked(facts: Facts, attack: Attack) -> Plot:
@@ -141,15 +130,10 @@ def attacked(facts: Facts, attack: Attack) -> Plot:
     every = [getattr(stand, kind) for one in facts.attacks for stand in one.stands.values() for kind in ATTACKED]
     x = v.scaled("value", _tenths(end for bounds in every for end in (bounds.low, bounds.high)))
     colour, shape = (v.scale("kind", {kind: look[n] for kind, look in ATTACKED.items()}) for n in (0, 1))
-    layers = [
-        v.spans(x, ("attacked", "clean"), beside, strokeWidth=1.5, color=v.GREY, strokeDash=[2, 2]),
-        v.spans(x, encoding={"color": colour}, opacity=0.75),
-        v.layer("point", x, None, {"color": colour, "shape": shape}),
-        v.values_beside(220, beside),
-    ]
-    tainted = any(place == attack.place for _, place in facts.contaminated)
-    title = f"{attack.suite} under {attack.recipe}"
-    return Plot(title, v.named_rows(rows, 220, layers), f"{whole(attack.rows)} rows", tainted)
+    taken = v.spans(x, ("attacked", "clean"), beside, strokeWidth=1.5, color=v.GREY, strokeDash=[2, 2])
+    drawn = v.dots(rows, x, 220, {"color": colour, "shape": shape}, [taken, v.values_beside(220, beside)])
+    tainted, title = facts.any_tainted(attack.place), f"{attack.suite} under {attack.recipe}"
+    return Plot(title, drawn, f"{whole(attack.rows)} rows", tainted)
 
 
 def flip_rows(matrix: Mapping[str, Mapping[str, int]]) -> Iterator[dict[str, Any]]:

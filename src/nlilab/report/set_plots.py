@@ -118,11 +118,11 @@ def _rates(one: DataSet, reference: DataSet | None) -> v.Spec:
         {"y": kind, "of": of, **found["per_1000"]} for of, types in sources.items() for kind, found in types.items()
     ]
     x = v.scaled("value", [0, max(row["high"] for row in rows)], shares=False, tickCount=4)
+    colour, shape = ({"own": v.BLUE, "reference": v.GREY}, {"own": "circle", "reference": "diamond"})
+    look = {"color": v.scale("of", colour), "shape": v.scale("of", shape)}
     # The set above, the reference below, within a row.
-    look = {"color": v.scale("of", {"own": v.BLUE, "reference": v.GREY}), "yOffset": {"field": "of", "type": "nominal"}}
-    shape = v.scale("of", {"own": "circle", "reference": "diamond"})
-    layers = [v.spans(x, encoding=look), v.layer("point", x, None, {**look, "shape": shape})]
-    return v.named_rows(rows, 200, layers, {"step": 26, "for": "position"})
+    look["yOffset"] = {"field": "of", "type": "nominal"}
+    return v.dots(rows, x, 200, look) | {"height": {"step": 26, "for": "position"}}
 
 
 def _distances(one: DataSet) -> v.Spec:
@@ -134,8 +134,7 @@ def _distances(one: DataSet) -> v.Spec:
     ]
     x = v.scaled("value", [0, 1], shares=False)
     chance = v.layer("tick", {**x, "field": "chance"}, color=v.VERMILLION, thickness=2, size=13)
-    dots = v.layer("point", x, color=v.BLUE)
-    return v.named_rows(rows, 200, [v.spans(x, color=v.BLUE), dots, chance, v.values_beside(200)])
+    return v.dots(rows, x, 200, v.BLUE, [chance])
 
 
 def _names(one: DataSet, reference: DataSet | None, kind: str) -> v.Spec:

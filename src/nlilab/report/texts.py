@@ -99,15 +99,6 @@ def suite_heads(facts: Facts, suites: Iterable[str]) -> list[Column]:
 
 def by_suite(facts: Facts, suites: Iterable[str], draw: Callable[[Facts, str], Plot]) -> Plots:
     """A plot for each suite, with its task where there are several."""
-    tainted = {place for _, place in facts.contaminated}
-    return Plots(
-        [
-            replace(
-                plot,
-                note=", ".join(filter(None, (suite_cell(facts, suite).note, plot.note))),
-                tainted=suite in tainted,
-            )
-            for suite in suites
-            if (plot := draw(facts, suite))
-        ]
-    )
+    drawn = {suite: draw(facts, suite) for suite in suites}
+    notes = {suite: filter(None, (suite_cell(facts, suite).note, plot.note)) for suite, plot in drawn.items()}
+    return Plots([replace(plot, note=", ".join(notes[s]), tainted=facts.any_tainted(s)) for s, plot in drawn.items()])

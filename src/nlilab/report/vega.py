@@ -68,7 +68,7 @@ def layered(rows: Iterable[Mapping[str, Any]], width: int, height: Any, layers: 
     return {"data": {"values": list(rows)}, "width": width, "height": height, "layer": list(layers), **more}
 
 
-def named_rows(rows: Rows, width: int, layers: Sequence[Spec], step: Spec | None = None) -> Spec:
+def named_rows(rows: Rows, width: int, layers: Sequence[Spec]) -> Spec:
     """Layers over named rows: the names (`y`) on the left, one row each, in the order of the data."""
     order = list(dict.fromkeys(row["y"] for row in rows))
     two = any("\n" in name for name in order)
@@ -80,7 +80,7 @@ def named_rows(rows: Rows, width: int, layers: Sequence[Spec], step: Spec | None
     placed = [
         one if "datum" in one["encoding"]["x"] else {**one, "encoding": {"y": y, **one["encoding"]}} for one in layers
     ]
-    return layered(rows, width, step or {"step": TWO_LINES if two else ROW}, placed)
+    return layered(rows, width, {"step": TWO_LINES if two else ROW}, placed)
 
 
 def scaled(field: str, domain: Sequence[float], shares: bool = True, sign: bool = False, **axis: Any) -> Spec:
@@ -123,6 +123,17 @@ def spans(
     """A line (or another mark) from one field to another."""
     within = {"x2": {"field": ends[1]}, **(encoding or {})}
     return layer(look.pop("mark", "rule"), {**x, "field": ends[0]}, rows, within, **look)
+
+
+def dots(rows: Rows, x: Spec, width: int, look: Spec | str, behind: Sequence[Spec] = (), span: bool = True) -> Spec:
+    """A dot for each row, with its interval and, where rows have one, their `text`; other layers behind them.
+
+    `look` is a colour for all, or encodings by channel.
+    """
+    look = {"color": {"value": look}} if isinstance(look, str) else look
+    line = spans(x, encoding={key: own for key, own in look.items() if key != "shape"})
+    beside = [values_beside(width)] if "text" in rows[0] else []
+    return named_rows(rows, width, [*behind, *([line] if span else []), layer("point", x, None, look), *beside])
 
 
 def values_beside(width: int, rows: Rows | None = None) -> Spec:

@@ -11,10 +11,11 @@ from nlilab.core.schema import THREE_WAY, TWO_WAY
 from nlilab.report.cards.lock import as_yaml, made
 from nlilab.report.cards.origin import METRICS, Origin, found, identifiers, origins
 from nlilab.report.cards.render import rendered
-from nlilab.report.cards.sets import COLUMNS, Shared
+from nlilab.report.cards.sets import Shared
 from nlilab.report.markdown import flat, table
 from nlilab.report.numbers import NONE, tenth
 from nlilab.report.sets import ALL, FIELDS, DataSet, alone, cosines, difficulty, measure, read_set
+from nlilab.report.texts import raw
 
 EXAMPLES, LETTERS = 3, 300  # rows for each label, letters of a text
 SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"))
@@ -24,7 +25,7 @@ WORDS = 3  # words that lean to a label, for each label
 
 def dataset_card(shared: Shared, suffix: str = "parquet") -> str:
     """The card (README.md) of a set as `nlilab export` writes it, with data files data/<split>.<suffix>."""
-    sources, mixed = origins(shared), shared.kind == "arms"
+    sources, mixed, said = origins(shared), shared.kind == "arms", raw("columns")
     names = [f"curated/{source.name}" for source in sources] if mixed else [shared.name]
     known = shared.rows["cost_usd"].dropna() if "cost_usd" in shared.rows else pd.Series(dtype=float)
     body = rendered(
@@ -33,7 +34,7 @@ def dataset_card(shared: Shared, suffix: str = "parquet") -> str:
         origins=sources,
         arm=(found(METRICS / "arms" / f"{shared.rest}.json") if mixed else None) or {},
         counts=_counts(shared),
-        columns=[(name, COLUMNS[name]) for name in shared.rows if name in COLUMNS],
+        columns=[(name, said[name]) for name in shared.rows if name in said],
         cost=float(known.sum()) if len(known) else None,
         analyses={name: figures(one) if (one := read_set(METRICS, name)) else [] for name in names},
         graded=(found(METRICS / "agreement.json") or {}).get("generators", {}),
