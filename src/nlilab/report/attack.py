@@ -6,7 +6,7 @@ from typing import Any
 
 from nlilab.report import beside, plots, words
 from nlilab.report import tables as t
-from nlilab.report.facts import Facts, Hardened
+from nlilab.report.facts import Facts
 from nlilab.report.numbers import counted, percent, plain, points, whole
 from nlilab.report.records import Attack, Pair, between, grouped, matchups_of, mean_of, rank
 from nlilab.report.texts import lines, model_cell, say, table
@@ -28,7 +28,7 @@ def section(facts: Facts) -> t.Section:
     places = [attack.place for attack in facts.attacks]
     columns = [t.Column(attack.suite, note=attack.recipe) for attack in facts.attacks]
     before_after = [t.Column(when, name) for name in MEASURES.values() for when in ("before", "after")]
-    compared = list(_from_bases(facts))
+    sliced, classes = _sliced(facts)
     parts = [
         say("attacks", facts),
         lines(*recipes, kind="list"),
@@ -39,8 +39,8 @@ def section(facts: Facts) -> t.Section:
         lines(*words.judged(facts)),
         matrix("differences under attack", facts, places, columns, matchups_of(facts.attacked_pairs)),
         tests(facts, facts.attacked_pairs, "Tests of every pair under attack"),
-        table("sliced", facts, (row for one in compared for row in _changes(facts, *one))),
-        table("sliced classes", facts, (row for one in compared for row in _classes(facts, *one)), before_after),
+        table("sliced", facts, sliced),
+        table("sliced classes", facts, classes, before_after),
         table("transfer", facts, _transfer(facts), t.heads(*facts.attack.readers)),
         table("adversarial rows", facts, _made(facts)),
         *(part for document in facts.documents.values() if document.recipe for part in _published(facts, document)),
@@ -69,45 +69,42 @@ def _taken(facts: Facts) -> Iterator[list[t.Value]]:
             ]
 
 
-Compared = tuple[Hardened, str, str, Pair, Mapping[str, Any]]
-
-
-def _from_bases(facts: Facts) -> Iterator[Compared]:
+def _from_bases(facts: Facts) -> Iterator[tuple[list[t.Value], Pair, Mapping[str, Any]]]:
     """Every hardened model against its base where both were attacked, on clean rows of a suite and under each attack.
 
-    Yields the suite, what rows are besides: `clean`, or the recipe; and the scores of both.
+    Yields the cells that name both, the suite and the rows (`clean`, or the recipe), the pair, and the scores of both.
     """
     for one in facts.hardened.values():
         both = [attack for attack in facts.attacks if {one.model, one.base} <= {*attack.stands}]
         for suite, attacks in grouped(both, lambda attack: attack.suite).items():
+            named = [
+                t.Cell(one.model, note=f"against {one.base}"),
+                t.Cell(suite, tainted=facts.tainted(one.model, suite)),
+            ]
             if pair := between(facts.pairs, suite, one.model, one.base):
-                yield one, suite, "clean", pair, facts.scores[suite]["models"]
+                yield [*named, "clean"], pair, facts.scores[suite]["models"]
             for attack in attacks:
                 if pair := between(facts.attacked_pairs, attack.place, one.model, one.base):
-                    yield one, suite, attack.recipe, pair, facts.outcomes[attack.place]["scores"]["after"]
+                    yield [*named, attack.recipe], pair, facts.outcomes[attack.place]["scores"]["after"]
 
 
-def _named(facts: Facts, one: Hardened, suite: str, kind: str) -> list[t.Value]:
-    tainted = facts.tainted(one.model, suite)
-    return [t.Cell(one.model, note=f"against {one.base}"), t.Cell(suite, tainted=tainted), kind]
-
-
-def _changes(facts: Facts, one: Hardened, suite: str, kind: str, pair: Pair, _: Any) -> Iterator[list[t.Value]]:
-    for name, part in pair.slices.items():
-        if change := part.changes:
-            before = change.wrong_before
-            net = f"{points((change.introduced - change.fixed) / before)} %" if before else None
-            counts = (whole(part.rows), *of_before(change), net, whole(change.remaining), change.shares)
-            yield [*_named(facts, one, suite, kind), name, *counts]
-
-
-def _classes(facts: Facts, one: Hardened, suite: str, kind: str, pair: Pair, scores: Any) -> Iterator[list[t.Value]]:
-    first = next(iter(scores[pair.model].values()))
-    for name in (name for name, part in pair.slices.items() if part.changes):
-        for label in first["slices"].get(name, {}).get("classes", {}):
-            path, models = ("slices", name, "classes", label), (pair.baseline, pair.model)
-            values = (t.shade(mean_of(scores[m], *path, measure)) for measure in MEASURES for m in models)
-            yield [*_named(facts, one, suite, kind), name, label, *values]
+def _sliced(facts: Facts) -> tuple[list[list[t.Value]], list[list[t.Value]]]:
+    """What changes in each slice, and the measures of its labels before and after."""
+    counts: list[list[t.Value]] = []
+    classes: list[list[t.Value]] = []
+    for named, pair, scores in _from_bases(facts):
+        first, models = next(iter(scores[pair.model].values())), (pair.baseline, pair.model)
+        for name, part in pair.slices.items():
+            if change := part.changes:
+                before = change.wrong_before
+                net = f"{points((change.introduced - change.fixed) / before)} %" if before else None
+                of = (whole(part.rows), *of_before(change), net, whole(change.remaining), change.shares)
+                counts.append([*named, name, *of])
+                for label in first["slices"].get(name, {}).get("classes", {}):
+                    path = ("slices", name, "classes", label)
+                    values = (t.shade(mean_of(scores[m], *path, measure)) for measure in MEASURES for m in models)
+                    classes.append([*named, name, label, *values])
+    return counts, classes
 
 
 def _transfer(facts: Facts) -> Iterator[list[t.Value]]:

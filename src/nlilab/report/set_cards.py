@@ -59,7 +59,7 @@ def side_by_side(facts: Facts) -> list[t.Table]:
     hard = [one for one in facts.sets.values() if one.difficulty]
     out = [*_of_analyses(facts, found)] if found else []
     rows = {one.difficulty["rows"] for one in hard}
-    out.append(_compared("sets, difficulty", facts, hard, sets.difficulty(), unequal=len(rows) > 1))
+    out.append(_compared("sets, difficulty", facts, hard, sets.DIFFICULTY, unequal=len(rows) > 1))
     return [one for one in out if one.rows]
 
 
@@ -87,7 +87,8 @@ def _of_analyses(facts: Facts, found: Sequence[DataSet]) -> Iterator[t.Table]:
     own: Measure = (t.Column("words"), _vocabulary)
     yield _compared("sets, vocabulary", facts, found, [own] if counts else [], counts)
     kinds = dict.fromkeys(kind for one in found for kind in one.entities())
-    yield _compared("sets, entities", facts, found, sets.entities(kinds))
+    rates = [sets.measure(kind, decimals, f"entities/types/{kind}/per_1000") for kind in kinds]
+    yield _compared("sets, entities", facts, found, rates)
 
 
 def _vocabulary(one: DataSet) -> t.Cell:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nlilab.core.files import read_json
-from nlilab.report.numbers import decimals, percent, tenth, three, whole
+from nlilab.report.numbers import percent, tenth, three, whole
 from nlilab.report.records import ordered, rank, reach
 from nlilab.report.tables import Cell, Column, estimate
 
@@ -147,19 +147,12 @@ def cosines(labels: Sequence[str]) -> list[Measure]:
     ]
 
 
-def entities(kinds: Iterable[str]) -> list[Measure]:
-    """How often types of entities occur."""
-    return [measure(kind, decimals, f"entities/types/{kind}/per_1000") for kind in kinds]
-
-
-def difficulty() -> list[Measure]:
-    """How much a small model can use, from the pair or a part of it."""
-    at, views = "difficulty", list(VIEWS.items())
-    return [
-        measure("rows", whole, f"{at}/rows"),
-        measure("entropy of the labels", three, f"{at}/entropy", "bits"),
-        *(measure(name, three, f"{at}/v_information/{view}", "V-information, bits") for view, name in views[:3]),
-        *(measure(name, percent, f"{at}/accuracy/{view}", "right, %") for view, name in views),
-        measure("PVI below 0, %", percent, f"{at}/negative", "to reread"),
-        measure("flagged", whole, f"{at}/noise/flagged", "to reread"),
-    ]
+# How much a small model can use, from the pair or a part of it.
+DIFFICULTY = [
+    measure("rows", whole, "difficulty/rows"),
+    measure("entropy of the labels", three, "difficulty/entropy", "bits"),
+    *(measure(VIEWS[v], three, f"difficulty/v_information/{v}", "V-information, bits") for v in [*VIEWS][:3]),
+    *(measure(name, percent, f"difficulty/accuracy/{view}", "right, %") for view, name in VIEWS.items()),
+    measure("PVI below 0, %", percent, "difficulty/negative", "to reread"),
+    measure("flagged", whole, "difficulty/noise/flagged", "to reread"),
+]

@@ -39,7 +39,14 @@ def raw(key: str) -> Any:
 
 
 def _filled(text: str, facts: Facts | None, values: dict[str, Any]) -> str:
-    return _environment().from_string(text).render(facts=facts, **values).strip()
+    values = {"facts": facts, "each": lambda what: _each(facts, what), **values}
+    return _environment().from_string(text).render(values).strip()
+
+
+def _each(facts: Facts | None, what: str) -> str:
+    """That measures of suites in which candidates are picked count each candidate."""
+    names = ", ".join(facts.candidates) if facts else ""
+    return f" {what} of {names}: each candidate counts, not each question." if names else ""
 
 
 def tell(key: str, facts: Facts | None = None, **values: Any) -> str:

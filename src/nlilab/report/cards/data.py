@@ -14,7 +14,7 @@ from nlilab.report.cards.render import rendered
 from nlilab.report.cards.sets import Shared
 from nlilab.report.markdown import flat, table
 from nlilab.report.numbers import NONE, tenth
-from nlilab.report.sets import ALL, FIELDS, DataSet, alone, cosines, difficulty, measure, read_set
+from nlilab.report.sets import ALL, DIFFICULTY, FIELDS, DataSet, alone, cosines, measure, read_set
 from nlilab.report.texts import raw
 
 EXAMPLES, LETTERS = 3, 300  # rows for each label, letters of a text
@@ -85,7 +85,7 @@ def _counts(shared: Shared) -> str:
 def figures(one: DataSet) -> list[list[str]]:
     """(figure, value with its interval) of a set's analyses and its difficulty; what was not analysed is left out."""
     lengths = [measure("MTLD", tenth, f"lexical/{field}/mtld", name) for field, name in FIELDS.items()]
-    every = [*alone(ALL, "right, %"), *lengths, *cosines(()), *difficulty()]
+    every = [*alone(ALL, "right, %"), *lengths, *cosines(()), *DIFFICULTY]
     rows = [[str(column), str(cell)] for column, get in every if (cell := get(one)).text != NONE]
     telling = {label: words[:WORDS] for label, words in one.found("artefacts", "pmi").items() if words}
     for label, words in telling.items():
