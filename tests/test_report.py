@@ -157,6 +157,13 @@ def test_many_suites_are_counted_and_few_are_listed(tmp_path: Path, monkeypatch:
     assert re.fullmatch(r"corrected beats raw on all 4 suites \(\+\d\d\.\d to \+\d\d\.\d points\)\.", found)
 
 
+def test_every_text_is_used() -> None:
+    folder = ROOT / "src" / "nlilab" / "report"
+    sources = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
+    known = yaml.safe_load((folder / "texts.yaml").read_text(encoding="utf-8"))
+    assert [key for key in known if f'"{key}"' not in sources] == ["of sets"]  # what other entries share
+
+
 def test_dvc_plots_name_templates_and_columns_that_exist(attacked: Facts) -> None:
     lay_sets(Path(), {"curated/nli/grammar": [300], "suites/plain": [300]}, difficult=("curated/nli/grammar",))
     rows = plot_rows(load(Path("metrics")))

@@ -18,41 +18,35 @@ SUBCASES = 60  # a suite with more groups than this has no table of subcases
 def accuracy(facts: Facts) -> t.Section:
     """Models x suites with plots, under attack too, and what else suites measure."""
     run = facts.run
-    rows = [t.row(model, *(mean(facts, suite, model) for suite in run.suites)) for model in run.models]
+    rows = [t.row(model, *(_mean(facts, suite, model) for suite in run.suites)) for model in run.models]
     most = t.row("most frequent label", *(percent(facts.majority(suite)) for suite in run.suites), rule=True)
     under = [t.Column(attack.suite, note=attack.recipe) for attack in facts.attacks]
     parts = [
         say("accuracy drawn", facts, where="page"),
         by_suite(facts, run.suites, plots.accuracy),
         table("accuracy", facts, [*rows, most], suite_heads(facts, run.suites)),
-        table("accuracy under attack", facts, _attacked(facts) if under else [], under),
+        table(
+            "accuracy under attack", facts, ([m, *_attacked(facts, m)] for m in (run.models if under else ())), under
+        ),
         table("vulnerable code", facts, (found[:2] + found[3:] for found in _labels(facts, VULNERABLE))),
         *_further(facts),
         table("seeds", facts, _seeds(facts)),
         say("contaminated", facts, where="terminal"),
     ]
-    return t.Section("accuracy", "Accuracy", t.drop(parts))
+    return t.Section("accuracy", "Accuracy", parts)
 
 
-def mean(facts: Facts, suite: str, model: str) -> t.Cell | None:
-    """A model's accuracy on a suite, or None where it does not read it."""
-    found = facts.accuracy[suite].get(model)
-    return (
-        t.estimate(found | {"value": found["mean"]}, strong=True, tainted=facts.tainted(model, suite))
-        if found
-        else None
-    )
+def _mean(facts: Facts, suite: str, model: str) -> t.Cell:
+    """A model's accuracy on a suite; empty where it does not read it."""
+    found = facts.accuracy[suite].get(model, {})
+    return t.estimate(found | {"value": found.get("mean")}, strong=True, tainted=facts.tainted(model, suite))
 
 
-def _attacked(facts: Facts) -> Iterator[list[t.Value]]:
-    for model in facts.run.models:
-        cells = (
-            t.estimate(attack.stands[model].attacked, strong=True, tainted=facts.tainted(model, attack.place))
-            if model in attack.stands
-            else None
-            for attack in facts.attacks
-        )
-        yield [model, *cells]
+def _attacked(facts: Facts, model: str) -> Iterator[t.Cell]:
+    """A model's accuracy under each attack; empty where it was not attacked."""
+    for attack in facts.attacks:
+        found = getattr(attack.stands.get(model), "attacked", None)
+        yield t.estimate(found, strong=True, tainted=facts.tainted(model, attack.place))
 
 
 def _read(facts: Facts, suites: Iterable[str]) -> Iterator[tuple[str, str, list[t.Value]]]:
@@ -86,7 +80,8 @@ def _further(facts: Facts) -> list[t.Part]:
     if not kinds:
         return []
     occur = {name for names in kinds for name in names}
-    auc = [f"{suite}: {facts.labels(suite)[0]}" for names, own in kinds.items() if "auc" in names for suite in own]
+    first = {suite: next(iter(facts.suites[suite]["labels"])) for suite in facts.run.suites}
+    auc = [f"{suite}: {first[suite]}" for names, own in kinds.items() if "auc" in names for suite in own]
     out: list[t.Part] = [
         lines("Further measures", kind="h3"),
         say("further", facts, kind="caption", auc=auc),
@@ -117,7 +112,7 @@ def cells(facts: Facts) -> t.Section:
     """Heuristics suites: accuracy where a heuristic points to the right label, and where it misleads."""
     parts = [part for suite in facts.run.suites if facts.cells(suite) for part in _heuristics(facts, suite)]
     lead = [say("heuristics")] if parts else []
-    return t.Section("cells", "Heuristics: both sides of each", t.drop([*lead, *parts]), "Heuristics")
+    return t.Section("cells", "Heuristics: both sides of each", [*lead, *parts], "Heuristics")
 
 
 def _heuristics(facts: Facts, suite: str) -> list[t.Part]:
@@ -157,7 +152,7 @@ def slices(facts: Facts) -> t.Section:
         for name, part in (*pair.classes.items(), *pair.slices.items())
     )
     more = [table("parts", facts, within), table("classes", facts, _labels(facts))]
-    return t.Section("slices", "Slices and classes", t.drop([*parts, *sliced, *more]))
+    return t.Section("slices", "Slices and classes", [*parts, *sliced, *more])
 
 
 def _sliced(facts: Facts, suite: str, models: Sequence[str]) -> Iterator[list[t.Value]]:

@@ -46,7 +46,7 @@ def section(facts: Facts) -> t.Section:
         *(part for document in facts.documents.values() if document.recipe for part in _published(facts, document)),
         *(_examples(facts) if facts.gallery else []),
     ]
-    return t.Section("attack", "Under attack", t.drop(parts))
+    return t.Section("attack", "Under attack", parts)
 
 
 def _place(facts: Facts, attack: Attack) -> t.Cell:
@@ -77,10 +77,8 @@ def _from_bases(facts: Facts) -> Iterator[tuple[list[t.Value], Pair, Mapping[str
     for one in facts.hardened.values():
         both = [attack for attack in facts.attacks if {one.model, one.base} <= {*attack.stands}]
         for suite, attacks in grouped(both, lambda attack: attack.suite).items():
-            named = [
-                t.Cell(one.model, note=f"against {one.base}"),
-                t.Cell(suite, tainted=facts.tainted(one.model, suite)),
-            ]
+            at = t.Cell(suite, tainted=facts.tainted(one.model, suite))
+            named: list[t.Value] = [t.Cell(one.model, note=f"against {one.base}"), at]
             if pair := between(facts.pairs, suite, one.model, one.base):
                 yield [*named, "clean"], pair, facts.scores[suite]["models"]
             for attack in attacks:

@@ -36,7 +36,7 @@ def section(facts: Facts) -> t.Section:
                 lines(known if document.defects else "", where="terminal"),
             ]
     lead = [say("published tables", facts)] if parts else []
-    return t.Section("published", "Beside published tables", t.drop([*lead, *parts]), "Published tables")
+    return t.Section("published", "Beside published tables", [*lead, *parts], "Published tables")
 
 
 def defects(document: Document) -> list[t.Text]:

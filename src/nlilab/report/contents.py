@@ -26,4 +26,4 @@ def contents(facts: Facts) -> Report:
         making.suites(facts),
         *making.end(facts),
     ]
-    return Report(TITLE, tell("lead", facts), [section for section in sections if section.parts])
+    return Report(TITLE, tell("lead", facts), sections)

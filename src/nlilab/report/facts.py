@@ -96,10 +96,6 @@ class Facts:
         """The suites by who reads them: what is read by the same models fits into one table."""
         return grouped(self.run.suites, lambda suite: tuple(self.readers(suite)))
 
-    def labels(self, suite: str) -> list[str]:
-        """A suite's labels, the positive one of two first."""
-        return list(self.suites[suite]["labels"])
-
     def majority(self, suite: str) -> float | None:
         """The accuracy of always giving the suite's most frequent label; None where rows do not count one by one."""
         found: float | None = self.scores[suite]["majority"]

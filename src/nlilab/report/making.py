@@ -29,14 +29,11 @@ def data(facts: Facts) -> t.Section:
         table("arms", facts, (row for item in facts.arms.items() for row in _arm(*item))),
         table("curation", facts, (_curated(*item) for item in facts.curation.items())),
         *(correction if facts.corrections else []),
-        *(
-            table(
-                "corrected", facts, ([one[key] for key in keys] for one in own), source=source, number=n, count=len(own)
-            )
-            for n, (source, own) in enumerate(changed.items(), 1)
-        ),
     ]
-    return t.Section("data", "Training data", t.drop(parts))
+    for number, (source, own) in enumerate(changed.items(), 1):
+        rows = ([one[key] for key in keys] for one in own)
+        parts.append(table("corrected", facts, rows, source=source, number=number, count=len(own)))
+    return t.Section("data", "Training data", parts)
 
 
 def counts(found: Mapping[str, int]) -> str:
@@ -79,7 +76,7 @@ def cost(facts: Facts) -> t.Section:
         ]
         for one in paid
     )
-    return t.Section("cost", "Cost", t.drop([table("cost", facts, rows)]))
+    return t.Section("cost", "Cost", [table("cost", facts, rows)])
 
 
 def bill(source: str, card: Mapping[str, Any], accepted: int) -> dict[str, Any]:
@@ -107,7 +104,7 @@ def judgement(facts: Facts) -> t.Section:
         table("graders' grades", facts, ([name, *_grades(one)] for name, one in found["graders"].items())),
         say("published agreement", kind="caption", said=theirs, names=dict.fromkeys(name for name, _ in theirs)),
     ]
-    return t.Section("judgement", "Human judgement", t.drop(parts))
+    return t.Section("judgement", "Human judgement", parts)
 
 
 def _graded(name: str, one: Mapping[str, Any]) -> list[t.Value]:
@@ -126,7 +123,7 @@ def training(facts: Facts) -> t.Section:
     """How models were trained."""
     drawn = [plots.losses(facts, m) for m, seeds in facts.training.items() if any(r["losses"] for r in seeds.values())]
     rows = table("training", facts, (_trained(facts, *item) for item in facts.training.items()))
-    return t.Section("training", "Training", t.drop([say("training budget", where="page"), t.Plots(drawn), rows]))
+    return t.Section("training", "Training", [say("training budget", where="page"), t.Plots(drawn), rows])
 
 
 def _trained(facts: Facts, model: str, seeds: Mapping[int, Any]) -> list[t.Value]:
@@ -151,7 +148,7 @@ def suites(facts: Facts) -> t.Section:
         sizes = (t.Cell(whole(card[key]), note=unit) for key, unit in zip(("rows", "groups"), units, strict=True))
         ends = (counts(card["labels"]), "yes" if card["adversarial"] else "no", tenth(guard["z"]))
         rows.append([suite, card["task"], *sizes, *ends])
-    return t.Section("suites", "Suites", t.drop([*warnings, table("suites", facts, rows)]))
+    return t.Section("suites", "Suites", [*warnings, table("suites", facts, rows)])
 
 
 def end(facts: Facts) -> list[t.Section]:

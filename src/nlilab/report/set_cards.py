@@ -26,7 +26,7 @@ def section(facts: Facts) -> t.Section:
         parts += [found, *([] if number else [t.Plots(list(_alone(facts)))])]
     for part in (part for one in facts.sets.values() for part in card(facts, one)):
         parts.append(replace(part, level=4) if isinstance(part, t.Table) else part)
-    return t.Section("sets", "Data sets", t.drop(parts) if facts.sets else [])
+    return t.Section("sets", "Data sets", parts if facts.sets else [])
 
 
 def compact(facts: Facts) -> t.Table:

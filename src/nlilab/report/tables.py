@@ -1,6 +1,6 @@
 """What the report says, without markup: sections of sentences, tables and plots, which each writer writes its way."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -130,7 +130,7 @@ Part = Text | Table | Plots
 
 @dataclass(frozen=True)
 class Section:
-    """What stands under one heading; where none of its parts is shown, nor is the heading."""
+    """What stands under one heading; where none of its parts is shown, nor is the heading. Empty parts are not."""
 
     slug: str
     title: str
@@ -139,7 +139,12 @@ class Section:
 
     def at(self, place: str) -> list[Part]:
         """The parts that are shown at a place."""
-        return [part for part in self.parts if place in PLACES[part.where]]
+        return [part for part in self.parts if place in PLACES[part.where] and _held(part)]
+
+
+def _held(part: Part) -> bool:
+    """Whether a part has lines, rows or plots."""
+    return bool(part.lines if isinstance(part, Text) else part.rows if isinstance(part, Table) else part.plots)
 
 
 @dataclass(frozen=True)
@@ -185,8 +190,3 @@ def signed(value: float, ends: Any, **more: Any) -> Cell:
 def shade(value: float | None, **more: Any) -> Cell:
     """A share in percent that shades its cell."""
     return Cell(percent(value), heat=value, **more)
-
-
-def drop(parts: Iterable[Part]) -> list[Part]:
-    """The parts that hold something."""
-    return [p for p in parts if (p.lines if isinstance(p, Text) else p.rows if isinstance(p, Table) else p.plots)]

@@ -20,7 +20,7 @@ def verdicts(facts: Facts) -> t.Section:
         t.Text(own, "findings", where="everywhere"),
         t.Text(words.against_controls(facts), "findings"),
     ]
-    return t.Section("verdicts", "Verdicts", t.drop(parts))
+    return t.Section("verdicts", "Verdicts", parts)
 
 
 def _sentences(facts: Facts) -> Iterator[t.Part]:
@@ -76,7 +76,7 @@ def pairs(facts: Facts) -> t.Section:
         by_suite(facts, compared, plots.transitions),
         tests(facts, facts.pairs, "Tests, reasons and counts of every pair"),
     ]
-    return t.Section("pairs", "Pairs of models", t.drop(parts) if facts.pairs else [], "Pairs")
+    return t.Section("pairs", "Pairs of models", parts if facts.pairs else [], "Pairs")
 
 
 def tests(facts: Facts, found: Iterable[Pair], title: str) -> t.Table:
