@@ -106,7 +106,6 @@ def lay(
     generators: tuple[str, ...] = ("grammar",),
     datasets: tuple[str, ...] = (),
     text: str = "CC BY 4.0",
-    samples: int = 1000,
     victims: dict[str, float] | None = None,
     protocol: str = "clean",
     tasks: dict[str, str] | None = None,
@@ -126,7 +125,7 @@ def lay(
         built.append(suite)
         _card(folder / "metrics" / "suites" / f"{name}.json", suite.gold, _scheme(name, task), text, task)
     steps = {model: 60 * (1 + ("-then-" in model)) for model in models}
-    settings = CompareSettings(bootstrap=samples)
+    settings = CompareSettings()
     under, attack = _attacks(folder, models, victims or {}, suites[0], runs, random, text, protocol)
     bases = {model: model.split("-vs-")[0] for model in models if "-vs-" in model}
     tainted = {(model, place) for model in bases for place in (suites[0], *under) if protocol == "as_published"}
@@ -173,7 +172,7 @@ def lay(
         "seeds": runs,
         "mixtures": {arm: {"sources": dict.fromkeys(sources, 30)} for arm in [*arms, "not-in-this-run"]},
         "train": {"model": "package:tiny", "steps": 60},
-        "compare": {"bootstrap": samples},
+        "compare": {"confidence": 0.95, "margin": 2},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     return folder / "metrics"
@@ -217,7 +216,7 @@ def _attacks(
         if "-vs-" in name:
             write_json(folder / "metrics" / "adversarial" / f"{name}.json", made)
     write_json(folder / "metrics" / "attacks.json", {"suites": entries, "gallery": gallery})
-    for name in ("recipes.yaml", "published.yaml"):
+    for name in ("models.yaml", "recipes.yaml", "published.yaml"):
         (folder / "conf").mkdir(exist_ok=True)
         (folder / "conf" / name).write_text((ROOT / "conf" / name).read_text(encoding="utf-8"), encoding="utf-8")
     sample = {"n_per_class": 100, "suites": [suite], "suite_rows_per_class": 200, "judge": "raw", "validate": False}

@@ -415,13 +415,13 @@ def test_the_stage_writes_what_it_refuses(tmp_path: Path, monkeypatch: pytest.Mo
     run = "tasks: [nli]\ngenerators: []\ndatasets: [x]\nsets: [x]\nsuites: [s]\narms: [a]\nmodels: [a]\nseeds: [1]\n"
     Path("params.yaml").write_text(f"{run}gate: {{leakage: 1}}\n")
     with pytest.raises(UserError, match=r"analysis/curated/x\.json is missing"):
-        main(Path("analysis"), Path("gates.json"))
+        main(Path("analysis"), Path("suites"), Path("gates.json"))
     write_json(Path("analysis/curated/x.json"), analysis(0.9, 1, EVEN))
     with pytest.raises(UserError, match=r"leakage is 2, over gate\.leakage 1"):
-        main(Path("analysis"), Path("gates.json"))
+        main(Path("analysis"), Path("suites"), Path("gates.json"))
     assert [one["passed"] for one in json.loads(Path("gates.json").read_text())["checked"]] == [True, False, True]
     Path("params.yaml").write_text(f"{run}gate: {{leakage: 2}}\n")
-    main(Path("analysis"), Path("gates.json"))
+    main(Path("analysis"), Path("suites"), Path("gates.json"))
 
 
 # Settings

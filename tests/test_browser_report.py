@@ -51,7 +51,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        lay(folder, MODELS, ["plain"], text=HOSTILE, samples=100, victims={"corrected": 0.5})
+        lay(folder, MODELS, ["plain"], text=HOSTILE, victims={"corrected": 0.5})
         lay_sets(folder, {MADE: [300], "suites/plain": [300]}, text=HOSTILE, difficult=(MADE,))
         lay_cost(folder, "nli/grammar", HOSTILE)
         lay_grades(folder)

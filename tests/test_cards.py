@@ -1,6 +1,7 @@
 """Cards and exports: the hub's own libraries read them, no row is lost, nothing secret or hostile gets through."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ def run(workplace: Path, tmp_path: Path) -> Path:
     lay("params.yaml", **more, train={"model": str(tmp_path / "base"), "steps": 7, "learning_rate": 1e-4})
     local = {"provider": "transformers", "model": f"{HOME}/qwen", "base_url": "http://inner:1", "parameters": {}}
     lay("conf/generators.yaml", grammar={"provider": "grammar", "model": "grammar-1"}, local=local)
+    tuned = {"licence": "BSD-3-Clause", "millions": 1, "seen": ["snli"], "source": "x"}
+    lay("conf/models.yaml", families={"snli": "SNLI"}, models={"some/tuned": tuned})
     data = {"path": "x.jsonl", "format": "jsonl", "licence": "CC BY-NC 4.0", "source": "Some et al. <b>2020</b>"}
     lay("conf/datasets.yaml", human=data, hard={**data, "licence": "MIT"})
 
@@ -266,6 +269,35 @@ def test_a_model_card_gives_our_accuracies_with_their_intervals(run: Path) -> No
         "learning_rate: 0.0001",
     ):
         assert line in card.text, line
+
+
+def test_a_model_card_names_the_arms_own_base_and_models_of_other_sizes(run: Path) -> None:
+    compared()
+    found = json.loads(Path("metrics/comparison.json").read_text())
+    write_json(Path("metrics/comparison.json"), found | {"parameters": {"mixed": 60_506_624, "other": 22_713_600}})
+    mixtures = yaml.safe_load(Path("params.yaml").read_text())["mixtures"]
+    own = {"model": "google-t5/t5-small", "revision": "v1", "train": {"learning_rate": 3e-4}}
+    lay("params.yaml", mixtures={"mixed": mixtures["mixed"] | own})
+    card = ModelCard(model_card("mixed", run_settings()))
+    assert card.data.base_model == "google-t5/t5-small"
+    for line in (
+        "from google-t5/t5-small at revision v1 (60.5 million parameters); answers",
+        "learning_rate: 0.0003",
+        "other (22.7 million): models of the same run have another number of parameters",
+    ):
+        assert line in card.text, line
+
+
+def test_a_model_card_says_what_the_base_has_seen(run: Path) -> None:
+    compared()
+    assert "- Not known what the base base has seen" in model_card("mixed", run_settings())
+    lay("params.yaml", train={"model": "some/tuned", "steps": 7, "learning_rate": 1e-4})
+    assert "SNLI" not in model_card("mixed", run_settings())
+    card = {"rows": 6, "task": "nli", "licence": "MIT", "source": HOSTILE, "family": "snli", "derived": True}
+    write_json(Path("metrics/suites/hard.json"), card)
+    text = model_card("mixed", run_settings())
+    assert "tuned on training pairs of SNLI (made from its sentences: hard)" in text
+    assert "- base model some/tuned: BSD-3-Clause" in text
 
 
 def test_the_lock_is_followed_upstream_by_whole_path_names(run: Path) -> None:

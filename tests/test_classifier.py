@@ -138,7 +138,7 @@ def test_models_that_cannot_be_used_are_named(
 def test_a_stage_prints_one_line_for_a_users_mistake(tmp_path: Path) -> None:
     root = Path(__file__).parent.parent
     shutil.copytree(root / "conf", tmp_path / "conf")
-    command = [sys.executable, "-m", "nlilab.stages.fetch", "hand", "out.parquet", "card.json"]
+    command = [sys.executable, "-m", "nlilab.stages.fetch", "tables", "cards", "hand"]
     done = subprocess.run(
         command, cwd=tmp_path, env={"PYTHONPATH": str(root / "src")}, capture_output=True, text=True, check=False
     )

@@ -1,6 +1,8 @@
 """Verdicts on planted differences, and the label-map guard on planted permutations."""
 
 import itertools
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from nlilab.verdict.compare import CompareSettings, Suite, compare, suite_from_r
 from nlilab.verdict.permuted import blamed, guard_models, permuted_models
 from nlilab.verdict.suites import Answers, guard, guard_message, slices
 
-SETTINGS = CompareSettings(bootstrap=1000)
+SETTINGS = CompareSettings()
 
 
 def suite(accuracy: dict[str, tuple[float, float]], rows: int = 600, seeds: int = 3, cells: bool = False) -> Suite:
@@ -73,10 +75,39 @@ def test_one_model_has_intervals_and_no_pairs() -> None:
     assert found["pairs"] == [] and 0.8 < found["accuracy"]["toy"]["only"]["mean"] < 1
 
 
-def test_a_bootstrap_that_cannot_decide_is_refused() -> None:
-    models = {f"m{number}": (0.5, 0.5) for number in range(8)}
-    with pytest.raises(UserError, match=r"28 comparisons needs at least 1120 samples"):
-        compare([suite(models, rows=20)], SETTINGS, dict.fromkeys(models, 1))
+def test_sameness_needs_a_margin_and_enough_rows() -> None:
+    twins = {"one": (0.8, 0.8), "twin": (0.8, 0.8)}
+    many = compare([suite(twins, rows=12_000)], SETTINGS, dict.fromkeys(twins, 1))
+    assert verdict(many, "twin", "one") == ("equivalent", "whatever difference there is, it is less than 2 points")
+    wider = compare([suite(twins, rows=1500)], CompareSettings(margin=6), dict.fromkeys(twins, 1))
+    assert verdict(wider, "twin", "one")[0] == "equivalent" and wider["margin"] == 0.06
+    few = compare([suite(twins, rows=1500)], CompareSettings(margin=0.5), dict.fromkeys(twins, 1))
+    assert verdict(few, "twin", "one")[0] == "inconclusive"
+    gained = compare([suite({"one": (0.80, 0.80), "up": (0.82, 0.82)}, rows=3000)], SETTINGS, {"one": 1, "up": 1})
+    assert verdict(gained, "up", "one")[0] in ("not-worse", "better")
+    shown = compare([suite({"one": (0.80, 0.80), "up": (0.81, 0.81)}, rows=60_000)], SETTINGS, {"one": 1, "up": 1})
+    assert verdict(shown, "up", "one")[0] == "better" and "smaller than the margin" in verdict(shown, "up", "one")[1]
+
+
+def test_a_bias_that_moves_between_gold_classes_is_no_sameness() -> None:
+    toy = suite({"base": (0.7, 0.7), "biased": (0.9, 0.5)}, rows=12_000, cells=True)
+    assert verdict(compare([toy], SETTINGS, {"base": 1, "biased": 1}), "biased", "base")[0] == "inconclusive"
+    plain = replace(toy, has_cells=False)
+    assert verdict(compare([plain], SETTINGS, {"base": 1, "biased": 1}), "biased", "base")[0] == "equivalent"
+
+
+def test_seeds_that_differ_much_are_too_few_to_tell_and_how_many_would_do() -> None:
+    random = np.random.default_rng(3)
+    rows = 3000
+    correct = {
+        name: np.stack([random.random(rows) < accuracy for accuracy in of])
+        for name, of in {"steady": (0.70, 0.71), "fickle": (0.68, 0.80)}.items()
+    }
+    none = {name: np.zeros(rows, dtype=bool) for name in ("negation", "ambiguity", "long")}
+    toy = Suite("toy", np.array(["a", "b"] * (rows // 2)), np.arange(rows), none, False, correct)
+    said, reason = verdict(compare([toy], SETTINGS, {"steady": 1, "fickle": 1}), "fickle", "steady")
+    assert said == "inconclusive"
+    assert re.fullmatch(r"too few seeds to tell: about \d+ each would show \d\.\d points", reason), reason
 
 
 def test_rows_become_a_suite_by_model_and_seed() -> None:
@@ -223,7 +254,7 @@ def test_a_win_that_one_label_for_every_row_would_have_too_is_marked() -> None:
     good = np.tile(np.arange(1000) % 5 != 0, (3, 1))
     groups = np.arange(1000, dtype=np.int64)
     toy = Suite("toy", gold, groups, {}, False, {"poor": poor, "always": always, "good": good})
-    found = compare([toy], CompareSettings(bootstrap=1000), dict.fromkeys(("poor", "always", "good"), 1))["pairs"]
+    found = compare([toy], CompareSettings(), dict.fromkeys(("poor", "always", "good"), 1))["pairs"]
     assert {(pair["model"], pair["baseline"]): (pair["verdict"], pair["one_label"]) for pair in found} == {
         ("always", "poor"): ("better", True),
         ("good", "poor"): ("better", False),

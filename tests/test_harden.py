@@ -28,7 +28,7 @@ from nlilab.writing.judging import REFUSED
 
 ROOT = Path(__file__).parent.parent
 NLI = Reading(tasks={"nli": list(THREE_WAY)})
-SETTINGS = CompareSettings(bootstrap=2000)
+SETTINGS = CompareSettings()
 
 
 def pairs(count: int, mark: str = "") -> pd.DataFrame:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
-from nlilab import stats
 from nlilab.core.schema import THREE_WAY, TWO_WAY
 from nlilab.verdict import metrics
 
@@ -76,62 +75,3 @@ def test_transitions_use_the_denominators_that_answer_a_question() -> None:
     assert found["introduced_share"] == 1 / 6
     assert found["net_share"] == -2 / 4
     assert found["of_errors_fixed"] == 3 / 5
-
-
-def test_mcnemar_is_the_exact_binomial() -> None:
-    assert stats.mcnemar_exact(8, 1) == pytest.approx(2 * (1 + 9) / 2**9)
-    assert stats.mcnemar_exact(0, 0) == 1.0
-
-
-def test_holm_is_monotone_and_by_the_book() -> None:
-    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert stats.holm([]) == []
-
-
-def _bootstrap(correct: list[np.ndarray], groups: np.ndarray, strata: np.ndarray | None = None) -> np.ndarray:
-    zeros = np.zeros(len(groups), dtype=np.int64)
-    return stats.bootstrap_accuracy(correct, groups, zeros if strata is None else strata, 4000, 1)
-
-
-def test_bootstrap_of_rows_has_the_binomial_error() -> None:
-    rows = np.random.default_rng(0).random(400) < 0.7
-    spread = _bootstrap([rows[None, :]], np.arange(400)).std()
-    assert spread == pytest.approx(np.sqrt(rows.mean() * (1 - rows.mean()) / 400), rel=0.05)
-
-
-def test_bootstrap_of_clusters_is_wider_than_that_of_rows() -> None:
-    rows = np.repeat(np.random.default_rng(0).random(40) < 0.5, 10)[None, :]
-    clustered = _bootstrap([rows], np.repeat(np.arange(40), 10)).std()
-    assert clustered == pytest.approx(np.sqrt(10) * _bootstrap([rows], np.arange(400)).std(), rel=0.1)
-
-
-def test_bootstrap_of_seeds_has_the_unbiased_error_of_a_mean_of_few() -> None:
-    # Every row of a seed is alike, so only the seeds vary: accuracies 0, 1 and 1 of three seeds.
-    correct = np.array([[False] * 50, [True] * 50, [True] * 50])
-    spread = _bootstrap([correct], np.arange(50)).std()
-    assert spread == pytest.approx(np.std([0, 1, 1], ddof=1) / np.sqrt(3), rel=0.05)
-
-
-def test_strata_keep_the_balance_of_labels() -> None:
-    # A model that always says entailment, on a suite whose groups have one label each: exactly a half, always.
-    gold = np.repeat([True, False], 50)
-    groups = np.arange(100) // 10
-    assert _bootstrap([gold[None, :]], groups).std() > 0.05
-    assert _bootstrap([gold[None, :]], groups, gold.astype(np.int64)).std() == 0
-
-
-def test_false_alarms_are_as_rare_as_stated() -> None:
-    # Two arms of one recipe: hard and easy rows, and seeds that vary; 5 % of comparisons may call them different.
-    random = np.random.default_rng(3)
-    rows, zeros = np.arange(300), np.zeros(300, dtype=np.int64)
-    alarms = []
-    for seed in range(200):
-        easy = random.normal(0.5, 2, 300)
-        a, b = (random.random((3, 300)) < 1 / (1 + np.exp(-easy - random.normal(0, 0.2, (3, 1)))) for _ in range(2))
-        samples = stats.bootstrap_accuracy([a, b], rows, zeros, 400, seed)
-        alarms.append(stats.bootstrap_p(samples[0] - samples[1]) < 0.05)
-    assert 0.01 <= np.mean(alarms) <= 0.09
-
-
-def test_minimum_detectable_effect_is_2_8_errors() -> None:
-    assert stats.minimum_detectable_effect(0.01) == pytest.approx(0.02802, abs=1e-5)

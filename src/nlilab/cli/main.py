@@ -1,4 +1,4 @@
-"""The command `nlilab`: what is not a pipeline stage (checking, presets, pinning, the table; cli_llm.py has more)."""
+"""The command `nlilab`: what is not a pipeline stage (checking, presets, pinning, the table; others have files)."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +11,7 @@ from nlilab.cli import presets
 from nlilab.cli.grade import app as grade_app
 from nlilab.cli.llm import app as llm_app
 from nlilab.cli.new import app as new_app
+from nlilab.cli.plan import app as plan_app
 from nlilab.cli.share import app as share_app
 from nlilab.core.command import guarded
 from nlilab.core.errors import UserError
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (new_app, llm_app, grade_app, share_app):
+for part in (new_app, plan_app, llm_app, grade_app, share_app):
     app.add_typer(part)
 
 

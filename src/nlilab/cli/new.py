@@ -38,7 +38,10 @@ def new(
     steps: Annotated[
         int | None, typer.Option(min=1, help="optimiser steps of each training; without: those of params.yaml")
     ] = None,
-    model: Annotated[str, typer.Option(help="what is trained: a hub id, a folder; without: that of params.yaml")] = "",
+    model: Annotated[
+        str,
+        typer.Option(help="what is trained: hub ids, folders; of several each arm once; without: that of params.yaml"),
+    ] = "",
     judge: Annotated[str, typer.Option(help="who corrects labels: a generator, or `self` for the writer itself")] = "",
     attack: Annotated[bool, typer.Option(help="attack and harden one arm as well")] = False,
     budget: Annotated[float, typer.Option(min=0, help="dollars that one run may spend on paid generators")] = 0,
@@ -71,7 +74,7 @@ def new(
         rows=rows,
         seeds=seeds or len(top["seeds"]),
         steps=steps or top["train"]["steps"],
-        model=model or top["train"]["model"],
+        models=_names("model", model, {"model": [top["train"]["model"]]}),
         judge=judge or None,
         attack=attack,
         budget=budget or None,

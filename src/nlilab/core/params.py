@@ -46,9 +46,9 @@ class TwoStep(Settings):
     starts: list[Name] = []
     arms: list[Name] = []
 
-    def names(self) -> list[str]:
-        """The names of the models that these pairs make."""
-        return [f"{start}-then-{arm}" for start in self.starts for arm in self.arms]
+    def made(self) -> dict[str, tuple[str, str]]:
+        """The models that these pairs make: name -> (start, arm)."""
+        return {f"{start}-then-{arm}": (start, arm) for start in self.starts for arm in self.arms}
 
 
 class Harden(Settings):
@@ -89,6 +89,12 @@ class Run(Settings):
     def labelled(self) -> list[str]:
         """What could be trained on: what generators write (task/generator), and human datasets."""
         return sources_of(self.tasks, self.generators, self.datasets)
+
+    def arms_of(self, model: str) -> list[str]:
+        """The arms whose rows a model saw, in the order in which it saw them; it starts from the base of the first."""
+        if model in self.harden.made():
+            return [self.harden.made()[model][0]]
+        return list(self.two_step.made().get(model, (model,)))
 
     def curated(self) -> list[str]:
         """The places of the sets beneath data/: curated/task/generator, curated/dataset."""
@@ -148,7 +154,7 @@ def run_of(top: Mapping[str, Any], path: str = str(PARAMS)) -> Run:
         values = getattr(run, field)
         if len(set(values)) != len(values):
             raise UserError(f"{path}: {field}: a name stands twice in {values}; name each once")
-    made = [*run.arms, *run.two_step.names(), *run.harden.made()]
+    made = [*run.arms, *run.two_step.made(), *run.harden.made()]
     for name in run.models:
         if name not in made:
             raise UserError(

@@ -26,7 +26,8 @@ class Mixture(Settings):
     whose labels mean nothing; `contexts`: the share of each source's contexts that rows may come from (TarGEN, Table
     10); `balance_tasks`: repeat the rows of small tasks until all tasks weigh the same; `instructions`: each premise
     comes after its task's instructions; `view`: both sides, or one alone (a test for artefacts); `untuned`: a control
-    that is not trained at all.
+    that is not trained at all. `model`, `revision` and `train` say what its models start from, where that is not
+    train.model (core/bases.py).
     """
 
     sources: Annotated[dict[Source, Draw], Field(min_length=1)]
@@ -37,6 +38,9 @@ class Mixture(Settings):
     instructions: bool = False
     view: View = "pair"
     untuned: bool = False
+    model: Annotated[str, Field(min_length=1)] | None = None
+    revision: str | None = None
+    train: dict[str, Any] | None = None
 
 
 class Mixtures(RootModel[dict[Name, Mixture]]):

@@ -1,6 +1,6 @@
 """An entry of conf/datasets.yaml: where a dataset's file is, how it is read, and its terms."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -53,6 +53,8 @@ class Dataset(Settings):
     )
     group: str = "premise"  # the column whose values cluster the rows in a bootstrap
     adversarial: bool = False  # a sound model may be wrong on it by system: the label-map guard only warns
+    family: Name | None = None  # of conf/models.yaml: the set that base models may have been tuned on
+    derived: bool = False  # not rows of the family themselves, but made from its sentences
     licence: str
     source: str
 
@@ -62,6 +64,8 @@ class Dataset(Settings):
             raise ValueError("name exactly one of path, url and hub")
         if self.metric in ("options", "pick-one") and "true" not in self.label_names:
             raise ValueError(f"metric {self.metric} needs rows labelled true or false: map them by `labels`")
+        if self.derived and self.family is None:
+            raise ValueError("derived: name the `family` from whose sentences it was made")
         if self.hub and not self.file:
             raise ValueError("a hub dataset needs `file`, the file's path in its repository")
         return self
@@ -72,6 +76,11 @@ class Dataset(Settings):
         if not set(self.labels.values()) <= {*schema.THREE_WAY, *schema.TWO_WAY}:
             return tuple(dict.fromkeys(self.labels.values()))
         return schema.THREE_WAY if self.scheme == "three-way" else schema.TWO_WAY
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        """Its family, and whether it is derived from it; nothing of a set that is of none."""
+        return {} if self.family is None else {"family": self.family, "derived": self.derived}
 
     def as_local(self) -> "Dataset":
         """The entry as its local file is read."""

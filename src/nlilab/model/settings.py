@@ -1,11 +1,13 @@
 """The settings of training and prediction, apart from the code: reading them imports no torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nlilab.core.params import CONF, Settings, conf_entry, read_yaml
+from nlilab.core.bases import training_of
+from nlilab.core.params import CONF, PARAMS, Settings, conf_entry, read_yaml, section_of, validate
 from nlilab.core.schema import plain_label
 
 HeadKind = Literal["classifier", "words"]
@@ -75,6 +77,12 @@ class TrainSettings(Settings):
                 f"{self.processes}: a step's rows are dealt out evenly"
             )
         return self
+
+
+def train_settings(top: Mapping[str, Any], arm: str, place: str = str(PARAMS)) -> TrainSettings:
+    """How an arm's models are trained, by parameters that are read already: `train`, and what its entry changes."""
+    section_of(top, "train", TrainSettings, place)  # what is wrong there is said of it, not of the arm
+    return validate(training_of(top, arm, place), TrainSettings, f"{place}: mixtures.{arm}.train")
 
 
 class PredictSettings(Settings):

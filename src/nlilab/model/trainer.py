@@ -40,6 +40,7 @@ class Trained:
     epochs: float
     precision: str
     truncated: int
+    parameters: int  # of the whole model, head included
     losses: list[dict[str, float]]
 
     @property
@@ -98,7 +99,8 @@ def _fit(
             callbacks: list[TrainerCallback] = [_Progress(report), *([_Watching(watch, classifier)] if watch else [])]
             losses = _run(classifier, examples, settings, seed, precision, callbacks, adversary)
     epochs = round(steps * settings.batch_size / max(1, len(rows)), 3)
-    return classifier, Trained(steps, len(rows), epochs, precision, encoded.truncated, losses)
+    parameters = sum(parameter.numel() for parameter in classifier.model.parameters())
+    return classifier, Trained(steps, len(rows), epochs, precision, encoded.truncated, parameters, losses)
 
 
 def _examples(inputs: list[dict[str, list[int]]], rows: pd.DataFrame, reading: Reading) -> list[dict[str, Any]]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from nlilab.core.seen import load_bases, notes, started
 from nlilab.report import plots
 from nlilab.report import tables as t
 from nlilab.report.facts import Facts
 from nlilab.report.numbers import percent, three, whole
 from nlilab.report.records import grouped, mean_of, spread
-from nlilab.report.texts import by_suite, lines, model_cell, raw, say, suite_cell, suite_heads, table
+from nlilab.report.texts import base_cell, by_suite, lines, model_cell, raw, say, suite_cell, suite_heads, table
 from nlilab.report.vega import key
 
 OF_A_LABEL = ("precision", "recall", "f1")
@@ -18,13 +19,14 @@ SUBCASES = 60  # a suite with more groups than this has no table of subcases
 def accuracy(facts: Facts) -> t.Section:
     """Models x suites with plots, under attack too, and what else suites measure."""
     run = facts.run
-    rows = [t.row(model, *(_mean(facts, suite, model) for suite in run.suites)) for model in run.models]
+    rows = [t.row(base_cell(facts, m), *(_mean(facts, suite, m) for suite in run.suites)) for m in run.models]
     most = t.row("most frequent label", *(percent(facts.majority(suite)) for suite in run.suites), rule=True)
     under = [t.Column(attack.suite, note=attack.recipe) for attack in facts.attacks]
     parts = [
         say("accuracy drawn", facts, where="page"),
         by_suite(facts, run.suites, plots.accuracy),
         table("accuracy", facts, [*rows, most], suite_heads(facts, run.suites)),
+        lines(*notes(started(run.models, run, facts.params), facts.suites, load_bases()), where="everywhere"),
         table(
             "accuracy under attack", facts, ([m, *_attacked(facts, m)] for m in (run.models if under else ())), under
         ),

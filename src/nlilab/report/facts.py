@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nlilab.attack.recipes import AttackSettings
+from nlilab.core.bases import base_name, training_of
 from nlilab.core.errors import UserError
 from nlilab.core.files import read_json
 from nlilab.core.params import CONF, PARAMS, Run, read_yaml, run_settings, section
@@ -39,10 +40,12 @@ class Facts:
     run: Run
     params: Mapping[str, Any]
     confidence: float
-    family: int  # comparisons that Holm corrects for, those under attack included
+    margin: float  # the difference, a share, from which on two models are not equivalent
+    family: int  # comparisons that verdicts are corrected for, those under attack included
     accuracy: Mapping[str, Mapping[str, Any]]
     pairs: list[Pair]
     steps: Mapping[str, int]
+    parameters: Mapping[str, int | None]
     scores: Mapping[str, Any]
     suites: Mapping[str, Any]
     sources: Mapping[str, Any]
@@ -84,9 +87,9 @@ class Facts:
         return [suite for suite in self.run.suites if self.suites[suite]["metric"] == "pick-one"]
 
     @property
-    def base(self) -> str:
-        """What every model starts from."""
-        return str(self.params.get("train", {}).get("model", "the model of params.yaml"))
+    def bases(self) -> dict[str, str]:
+        """What each model starts from."""
+        return {model: base_name(training_of(self.params, self.run.arms_of(model)[0])) for model in self.run.models}
 
     def readers(self, suite: str) -> list[str]:
         """The models that read a suite."""
@@ -176,10 +179,12 @@ def load(metrics: Path) -> Facts:
         run=run,
         params=shown,
         confidence=comparison["confidence"],
+        margin=comparison["margin"],
         family=comparison["family"],
         accuracy={suite: {m: accuracy[suite][m] for m in run.models if m in accuracy[suite]} for suite in run.suites},
         pairs=pairs_of(comparison, run.suites),
         steps={model: comparison["steps"][model] for model in run.models},
+        parameters={model: comparison.get("parameters", {}).get(model) for model in run.models},
         scores=ordered(read_json(metrics / "scores.json")),
         suites=suites,
         sources=each("sources", run.datasets),

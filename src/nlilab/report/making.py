@@ -10,7 +10,7 @@ from nlilab.report import plots, words
 from nlilab.report import tables as t
 from nlilab.report.facts import Facts
 from nlilab.report.numbers import decimals, dollars, percent, plain, tenth, three, whole
-from nlilab.report.texts import lines, say, table
+from nlilab.report.texts import base_cell, lines, say, table
 
 GRADES = ("A", "B", "C", "D")
 COUNTED = {"options": ("options", "questions"), "pick-one": ("candidates", "questions"), "parity": ("", "pairs")}
@@ -132,7 +132,7 @@ def _trained(facts: Facts, model: str, seeds: Mapping[int, Any]) -> list[t.Value
     numbers = [whole(first[key]) for key in ("steps", "total_steps", "rows")]
     numbers += [whole(first.get("adversarial_rows"))] if facts.hardened else []
     epochs = f"{first['epochs']:.3f}".rstrip("0").rstrip(".")
-    return [model, *numbers, epochs, last, whole(first["truncated"]), first["precision"]]
+    return [base_cell(facts, model), *numbers, epochs, last, whole(first["truncated"]), first["precision"]]
 
 
 def suites(facts: Facts) -> t.Section:
@@ -180,6 +180,7 @@ def limits(facts: Facts) -> list[str]:
         "warned": [suite for suite in run.suites if facts.scores[suite]["guard"]["warned"]],
         "cut": sum(seed["truncated"] for seeds in facts.training.values() for seed in seeds.values()),
         "judge": judge if writer == NOBODY else f"{judge} for the suites, {writer} for the training rows",
+        "unlike_victims": len({facts.bases[victim] for victim in facts.attack.victims}) > 1,
         "contaminated": sorted(models),
         "clean": [suite for suite in sorted(tainted) if suite in run.suites],
         "gazetteer": any(str(one.find("entities", "backend")).startswith("gazetteer") for one in sets),
@@ -197,4 +198,5 @@ def _licences(facts: Facts) -> Iterator[list[t.Value]]:
     for name in facts.run.written():
         ours = by_grammar(name)
         yield [name, "training data", *(("Apache-2.0", "the grammar of this project") if ours else theirs)]
-    yield [facts.base, "what models start from", "that of its model card", ""]
+    for base in dict.fromkeys(facts.bases.values()):
+        yield [base, "what models start from", "that of its model card", ""]

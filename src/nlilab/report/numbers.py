@@ -43,6 +43,14 @@ def whole(value: float | None) -> str:
     return NONE if value is None else f"{round(value):,}".replace(",", "\u202f")
 
 
+def size(parameters: int) -> str:
+    """A number of parameters: 22.7 million."""
+    for least, unit, name in ((1e9, 1e9, "billion"), (1e5, 1e6, "million")):
+        if parameters >= least:
+            return f"{parameters / unit:.1f} {name}"
+    return whole(parameters)
+
+
 def dollars(value: float | None) -> str:
     """A sum of money with three significant digits at least; `free` for nothing, `not known` where nobody knows."""
     if not value:

@@ -8,8 +8,10 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from nlilab.core.schema import NON_ENTAILMENT, THREE_WAY
+from nlilab.report.numbers import size, whole
 
 BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
+EQUIVALENT, NOT_WORSE, NOT_BETTER = "equivalent", "not-worse", "not-better"
 # Files sort their keys; people read labels in this order, the positive one of two first, and all else as it stands.
 LABELS = (*THREE_WAY, NON_ENTAILMENT, "true", "choice1", "vulnerable", "false", "choice2", "safe")
 
@@ -36,10 +38,18 @@ class Verdict:
 VERDICTS = {
     BETTER: Verdict("beats {} on", "beats {} on", "▲", "▲", "triangle-up", "blue", WORSE),
     WORSE: Verdict("falls behind {} on", "falls behind on", "▼", "▼", "triangle-down", "vermillion", BETTER),
+    EQUIVALENT: Verdict("is equivalent to {} on", "is equivalent on", "◆", "◆", "diamond", "green", EQUIVALENT),
+    NOT_WORSE: Verdict("is not worse than {} on", "is not worse on", "▷", "▶", "triangle-right", "sky", NOT_BETTER),
+    NOT_BETTER: Verdict("is not better than {} on", "is not better on", "◁", "◀", "triangle-left", "purple", NOT_WORSE),
     INCONCLUSIVE: Verdict(
         "against {}: inconclusive on", "is inconclusive on", "○", "●", "circle", "grey", INCONCLUSIVE
     ),
 }
+
+
+def plainly(verdict: str) -> str:
+    """A verdict's name as it is read."""
+    return verdict.replace("-", " ")
 
 
 class Record(BaseModel):
@@ -148,7 +158,7 @@ class Pair(Part):
     baseline: str
     seeds: int
     p: float
-    p_holm: float
+    p_corrected: float
     mcnemar: list[float]
     detectable: float = Field(alias="minimum_detectable_effect")
     verdict: str
@@ -159,17 +169,34 @@ class Pair(Part):
     classes: dict[str, Part]
     slices: dict[str, Part] = {}
     one_label: bool = False  # neither of the two is better than giving the most frequent label to every row
+    parameters: tuple[int | None, int | None] = (None, None)  # of the model and of the baseline
+    trained_on: tuple[int | None, int | None] = (None, None)  # rows of their arms
+
+    @property
+    def unequal(self) -> dict[str, str]:
+        """What else differs between the two beside what their rows say, in a word and in words."""
+        out = {} if self.equal_steps else {"steps": "optimiser steps"}
+        for key, said, (ours, theirs) in (("parameters", size, self.parameters), ("rows", whole, self.trained_on)):
+            if ours and theirs and said(ours) != said(theirs):  # untuned: no rows; a label more in the head: no size
+                out[key] = f"{key} ({said(ours)} against {said(theirs)})"
+        return out
 
     def turned(self) -> Self:
         """The same from the other side."""
         parts = {key: {n: part.turned() for n, part in getattr(self, key).items()} for key in ("classes", "slices")}
         names = {"model": self.baseline, "baseline": self.model, "verdict": VERDICTS[self.verdict].turned}
-        return super().turned().model_copy(update={**names, **parts})
+        both = {key: getattr(self, key)[::-1] for key in ("parameters", "trained_on")}
+        return super().turned().model_copy(update={**names, **parts, **both})
 
 
 def pairs_of(comparison: Mapping[str, Any], suites: Sequence[str]) -> list[Pair]:
     """The comparison's records on these suites, typed, in the order of the suites."""
-    records = [record for record in comparison["pairs"] if record["suite"] in suites]
+    found = {"parameters": comparison.get("parameters", {}), "trained_on": comparison.get("rows", {})}
+    records = [
+        record | {key: tuple(of.get(record[who]) for who in ("model", "baseline")) for key, of in found.items()}
+        for record in comparison["pairs"]
+        if record["suite"] in suites
+    ]
     return sorted((Pair.model_validate(ordered(one)) for one in records), key=lambda pair: suites.index(pair.suite))
 
 

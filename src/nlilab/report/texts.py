@@ -29,7 +29,7 @@ def _environment() -> Environment:
     named = ("counted", "decimals", "listed", "percent", "plain", "points", "three", "tenth", "whole")
     said = {name: getattr(numbers, name) for name in named}
     environment.filters.update(said, estimate=tables.estimate)
-    environment.globals.update(said)
+    environment.globals.update(said, each_once=lambda found: [*dict.fromkeys(found)])
     return environment
 
 
@@ -97,6 +97,13 @@ def suite_cell(facts: Facts, suite: str) -> Cell:
 def model_cell(facts: Facts, model: str, place: str) -> Cell:
     """A model, labelled where it was trained on perturbed rows of the place."""
     return Cell(model, tainted=facts.tainted(model, place))
+
+
+def base_cell(facts: Facts, model: str) -> Cell:
+    """A model, with its base and parameters where these differ between models."""
+    sizes = {name: f"{numbers.size(count)} parameters" for name, count in facts.parameters.items() if count}
+    notes = [found.get(model, "") for found in (facts.bases, sizes) if len({*found.values()}) > 1]
+    return Cell(model, note=", ".join(filter(None, notes)))
 
 
 def suite_heads(facts: Facts, suites: Iterable[str]) -> list[Column]:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from nlilab.report import plots, words
 from nlilab.report import tables as t
 from nlilab.report.facts import Facts
-from nlilab.report.numbers import p_value, percent, points, whole
-from nlilab.report.records import VERDICTS, Changes, Pair
+from nlilab.report.numbers import listed, p_value, percent, points, whole
+from nlilab.report.records import VERDICTS, Changes, Pair, Verdict, plainly
 from nlilab.report.texts import by_suite, lines, say, suite_cell, suite_heads, table
 
 
@@ -39,6 +39,12 @@ def _sentences(facts: Facts) -> Iterator[t.Part]:
         yield replace(found, folded=len(groups) > 1)
 
 
+def _told(facts: Facts) -> list[tuple[str, Verdict]]:
+    """The verdicts that occur, in their order."""
+    found = {pair.verdict for pair in facts.pairs}
+    return [(name, verdict) for name, verdict in VERDICTS.items() if name in found]
+
+
 def matrix(
     key: str, facts: Facts, places: Sequence[str], columns: Sequence[t.Column], matchups: Iterable[Sequence[Pair]]
 ) -> t.Table:
@@ -46,11 +52,11 @@ def matrix(
     rows = []
     for held in matchups:
         found = {pair.suite: pair for pair in held}
-        steps = "" if held[0].equal_steps else "; ≠ steps (unequal optimiser steps)"
-        note = f"against {held[0].baseline}{steps}{'; one training seed' if held[0].seeds < 2 else ''}"
+        unequal = "".join(f"; ≠ {key} (unequal {said})" for key, said in held[0].unequal.items())
+        note = f"against {held[0].baseline}{unequal}{'; one training seed' if held[0].seeds < 2 else ''}"
         cells = (_difference(found[place]) if place in found else None for place in places)
         rows.append([t.Cell(held[0].model, note=note), *cells])
-    marks = ", ".join(f"{verdict.mark} {name}" for name, verdict in VERDICTS.items())
+    marks = ", ".join(f"{verdict.mark} {plainly(name)}" for name, verdict in _told(facts))
     return table(key, facts, rows, columns, marks=marks)
 
 
@@ -63,7 +69,7 @@ def _difference(pair: Pair) -> t.Cell:
 
 def pairs(facts: Facts) -> t.Section:
     """Differences and what changes row by row as plots; the tests of every pair as a table."""
-    key = [t.Said(f"{verdict.key} {name}", name) for name, verdict in VERDICTS.items()]
+    key = [t.Said(f"{verdict.key} {plainly(name)}", name) for name, verdict in _told(facts)]
     changes = [t.Said(f"■ {name}", name) for name in ("introduced", "fixed", "remaining")]
     compared = [suite for suite in facts.run.suites if facts.of_suite(suite)]
     parts: list[t.Part] = [
@@ -85,10 +91,11 @@ def tests(facts: Facts, found: Iterable[Pair], title: str) -> t.Table:
         [
             suite_cell(facts, pair.suite),
             t.Cell(f"{pair.model} − {pair.baseline}", tainted=pair.contaminated),
-            t.Cell(f"{VERDICTS[pair.verdict].mark} {pair.verdict}", tone=pair.verdict),
-            f"{pair.reason}{'' if pair.equal_steps else '; unequal optimiser steps'}",
+            t.Cell(f"{VERDICTS[pair.verdict].mark} {plainly(pair.verdict)}", tone=pair.verdict),
+            f"{pair.reason}{f'; unequal {listed([*pair.unequal.values()])}' if pair.unequal else ''}",
             t.signed(pair.difference, pair),
-            *(percent(pair.detectable), p_value(pair.p), p_value(pair.p_holm), " · ".join(map(p_value, pair.mcnemar))),
+            *(percent(pair.detectable), p_value(pair.p), p_value(pair.p_corrected)),
+            " · ".join(map(p_value, pair.mcnemar)),
             *of_before(pair.changes),
         ]
         for pair in found

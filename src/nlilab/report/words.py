@@ -29,8 +29,8 @@ def sentence(pairs: Sequence[Pair], confidence: float, suites: int) -> str:
             )
             lead = verdict.later if parts else verdict.first
             parts.append(f"{lead.format(pairs[0].baseline)} {where}")
-    unequal = "" if all(pair.equal_steps for pair in pairs) else " Unequal optimiser steps."
-    return f"{pairs[0].model} {'; '.join(parts)}.{unequal}"
+    unequal = list(pairs[0].unequal.values())
+    return f"{pairs[0].model} {'; '.join(parts)}.{f' Unequal {listed(unequal)}.' if unequal else ''}"
 
 
 def _counted(pairs: Sequence[Pair], shared: int, suites: int) -> str:
@@ -65,11 +65,11 @@ def why(pair: Pair) -> str:
         return "contaminated"
     if pair.seeds < 2:
         return "one seed"
-    if pair.reason.startswith("overall"):
+    if pair.reason.startswith(("overall", "too few", "all rows")):
         return pair.reason
     if abs(pair.difference) < pair.detectable:
         return f"needs at least {percent(pair.detectable)} to be seen"
-    return f"p = {p_value(pair.p_holm)} after Holm"
+    return f"p = {p_value(pair.p_corrected)} after correction"
 
 
 def tone(pairs: Sequence[Pair]) -> str:
@@ -131,7 +131,10 @@ def against_controls(facts: Facts) -> list[Said]:
     """Under each attack, a sentence for the model hardened against it and each control's, if from the same base."""
     made = facts.hardened.values()
     return [
-        Said(tell("against a control", facts, attack=attack, pair=pair, why=why(pair)), pair.verdict)
+        Said(
+            tell("against a control", facts, attack=attack, pair=pair, why=why(pair)),
+            pair.verdict,
+        )
         for attack in facts.attacks
         for one in made
         for other in made

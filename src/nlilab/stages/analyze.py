@@ -1,6 +1,9 @@
-"""Stage analyze: diversity, artefacts, entities and leakage of one dataset, every figure with its interval."""
+"""Stages analyze, analyze-suites: diversity, artefacts, entities and leakage, every figure with its interval."""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from nlilab.analysis.describe import Beside, describe
 from nlilab.analysis.embeddings import embedder
@@ -12,18 +15,21 @@ from nlilab.curation.curate import CurateSettings
 from nlilab.tasks.reading import read_reading
 
 
-def main(name: str, data: Path, metrics: Path) -> None:
-    """Describe the set `name` (curated/nli/grammar, suites/handwritten: its place in `data`) beside the suites."""
-    run_ = run_settings()
+def main(
+    data: Path, metrics: Path, name: Annotated[str | None, typer.Argument(help="nli/grammar; else all suites")] = None
+) -> None:
+    """Describe a curated set or, where none is named, every suite; all of them beside the suites."""
+    run_, kind = run_settings(), "curated" if name else "suites"
     settings, curation = section("analyze", AnalyzeSettings), section("curate", CurateSettings)
-    table = read_table(data / f"{name}.parquet")
     held = {suite: read_table(data / "suites" / f"{suite}.parquet") for suite in run_.suites}
     beside = Beside(held, settings.references, curation.leakage_containment, curation.leakage_jaccard)
-    kind, _, rest = name.partition("/")
-    labels = read_reading(data / "labelled" / f"{rest}.json").labels if kind == "curated" else []
-    found = describe(name, table, beside, settings, embedder(settings.embedder), labels)
-    write_json(metrics, found)
-    print(f"{name}: {found['rows']} rows described")
+    embed = embedder(settings.embedder)
+    for table in [name] if name else run_.suites:
+        labels = read_reading(data / "labelled" / f"{table}.json").labels if name else []
+        rows = read_table(data / kind / f"{table}.parquet")
+        found = describe(f"{kind}/{table}", rows, beside, settings, embed, labels)
+        write_json(metrics / kind / f"{table}.json", found)
+        print(f"{kind}/{table}: {found['rows']} rows described")
 
 
 if __name__ == "__main__":

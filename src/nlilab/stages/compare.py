@@ -8,7 +8,7 @@ from nlilab.attack.recipes import AttackSettings, load_recipe
 from nlilab.core.command import run
 from nlilab.core.files import read_json, read_table, tell_strays, write_json
 from nlilab.core.params import Run, run_settings, section
-from nlilab.verdict.compare import CompareSettings, Suite, compare, suite_from_rows, under_attack
+from nlilab.verdict.compare import VERDICTS, CompareSettings, Suite, compare, suite_from_rows, under_attack
 from nlilab.verdict.robustness import CLEAN, under
 
 
@@ -30,7 +30,7 @@ def main(
     compared = [suites[name] for name in [*run_.suites, *attacked]]
     labels = {arm: set(read_json(arms / f"{arm}.json")["labels"]) for arm in run_.harden.arms}
     contaminated = _contaminated(run_, section("attack", AttackSettings), compared, labels)
-    found = compare(compared, settings, steps, contaminated)
+    found = compare(compared, settings, steps, contaminated) | _sizes(run_, training, arms)
     bases = {model: arm for model, (arm, _) in run_.harden.made().items()}
     found["attacks"] = {
         name: {"suite": entry["suite"], "recipe": entry["recipe"], "rows": entry["rows"]}
@@ -41,6 +41,15 @@ def main(
     flips = {name: read_json(corrections / f"{name}.json")["flip_rate"] for name in run_.written()}
     write_json(summary, _summary(found, read_json(scores)) | {"flip_rate": flips})
     print("\n".join(f"{p['model']} against {p['baseline']} on {p['suite']}: {p['verdict']}" for p in found["pairs"]))
+
+
+def _sizes(run_: Run, training: Path, arms: Path) -> dict[str, dict[str, int | None]]:
+    """Each model's parameters (None where its training did not count them), and the rows of its arms."""
+    rows = {arm: int(read_json(arms / f"{arm}.json")["rows"]) for arm in run_.arms}
+    return {
+        "parameters": {m: read_json(training / f"{m}-{run_.seeds[0]}.json").get("parameters") for m in run_.models},
+        "rows": {model: sum(rows[arm] for arm in set(run_.arms_of(model))) for model in run_.models},
+    }
 
 
 def _contaminated(
@@ -74,7 +83,7 @@ def _summary(found: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
                 won.setdefault(model, {})[name] = round(value["won_back"]["value"], 4)
     return {
         "accuracy": accuracy,
-        "verdicts": {name: verdicts.count(name) for name in ("better", "worse", "inconclusive")},
+        "verdicts": {name: verdicts.count(name) for name in VERDICTS},
         "won_back": won,
         "guard_warnings": sum(suite["guard"]["warned"] for suite in scores.values()),
     }

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from nlilab.core.command import run
 from nlilab.core.files import read_json, read_table, write_json
-from nlilab.core.params import run_settings, section
+from nlilab.core.params import PARAMS, read_yaml, run_settings
 from nlilab.core.progress import progress
 from nlilab.model.harden import hardening_rows
 from nlilab.model.launch import handed_over, own_lock, process
-from nlilab.model.settings import TrainSettings, load_freelb
+from nlilab.model.settings import load_freelb, train_settings
 from nlilab.model.trainer import train
 from nlilab.tasks.reading import read_reading
 
@@ -25,7 +25,7 @@ def main(
     metrics: Path,
 ) -> None:
     """Train on the arm's rows and those made against its model (or against embeddings, where no rows are made)."""
-    run_, settings = run_settings(), section("train", TrainSettings)
+    run_, settings = run_settings(), train_settings(read_yaml(PARAMS), arm.stem)
     goes_on = run_.harden.how == "continue"
     if goes_on:
         settings = settings.model_copy(update={"steps": run_.harden.steps})

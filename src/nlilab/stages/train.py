@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
+from nlilab.core.bases import check_second
 from nlilab.core.command import run
 from nlilab.core.files import read_json, read_table, write_json
-from nlilab.core.params import run_settings, section
+from nlilab.core.params import PARAMS, read_yaml, run_settings
 from nlilab.core.progress import progress
 from nlilab.model.launch import handed_over, own_lock, process
-from nlilab.model.settings import TrainSettings
+from nlilab.model.settings import train_settings
 from nlilab.model.trainer import train
 from nlilab.tasks.reading import read_reading
 
@@ -25,10 +26,13 @@ def main(
     start_metrics: Annotated[Path | None, typer.Option(help="that model's metrics")] = None,
 ) -> None:
     """Train a small language model on an arm's table; an arm without rows is its pretrained model, untuned."""
-    settings, run_ = section("train", TrainSettings), run_settings()
-    table = read_table(arm)
+    run_, top, table = run_settings(), read_yaml(PARAMS), read_table(arm)
     if start:
-        settings = settings.model_copy(update={"steps": run_.two_step.steps})
+        first = start.parent.name
+        check_second(top, first, arm.stem)
+        settings = train_settings(top, first).model_copy(update={"steps": run_.two_step.steps})
+    else:
+        settings = train_settings(top, arm.stem)
     if table.empty:
         settings = settings.model_copy(update={"steps": 0, "processes": 1})
     options = {"--start": start, "--start-metrics": start_metrics}

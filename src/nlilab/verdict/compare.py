@@ -2,33 +2,39 @@
 
 import itertools
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
-from nlilab import stats
-from nlilab.core.errors import UserError
 from nlilab.core.params import Settings
+from nlilab.verdict.contrast import Bools, Clusters, Contrast, Floats, corrected, mcnemar_exact, seeds_needed
 from nlilab.verdict.metrics import transitions
 from nlilab.verdict.suites import SLICES
 
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
-
 ONE_LABEL_MARGIN = 0.005  # of accuracy
+SEEDS_RULE = 0.5  # share of the squared half width beyond which an open question is one of seeds
 BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
+EQUIVALENT, NOT_WORSE, NOT_BETTER = "equivalent", "not-worse", "not-better"
+VERDICTS = (BETTER, WORSE, EQUIVALENT, NOT_WORSE, NOT_BETTER, INCONCLUSIVE)
 
 
 class CompareSettings(Settings):
-    """How sure a verdict must be."""
+    """How sure a verdict must be, and which difference is too small to matter."""
 
-    bootstrap: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    seed: int = 0
+    margin: Annotated[
+        float, Field(gt=0, le=50, description="points of accuracy within which models count as equal")
+    ] = 2.0
+
+    @property
+    def alpha(self) -> float:
+        """How often a verdict on models that do not differ may be false."""
+        return 1 - self.confidence
 
 
 @dataclass(frozen=True)
@@ -67,35 +73,36 @@ def compare(
 ) -> dict[str, Any]:
     """Accuracy with intervals for every model, and a record for every pair of models on every suite.
 
-    A pair asks: does the model that is named later differ from its baseline, the one named before it? The family
-    that Holm corrects is all pairs x suites. `steps` are the optimiser steps behind each model: a pair
-    with unequal budgets is compared but marked. Pairs of which one is `contaminated` (model, suite) get no verdict.
+    A pair asks: does the model that is named later differ from its baseline, the one named before it, and if not, by
+    how little? The family that is corrected is all pairs x suites. `steps` are the optimiser steps behind each model:
+    a pair with unequal budgets is compared but marked. One with a `contaminated` (model, suite) gets no verdict.
     """
-    every = {suite.name: list(itertools.combinations(suite.correct, 2)) for suite in suites}
-    _check_resolution(settings, sum(map(len, every.values())))
     accuracy: dict[str, Any] = {}
     records: list[dict[str, Any]] = []
+    found: list[_Found] = []
     for suite in suites:
-        pairs = every[suite.name]
-        everything = np.ones(len(suite.gold), dtype=bool)
-        samples = _samples(suite, everything, settings)
-        accuracy[suite.name] = {
-            model: _accuracy(suite.correct[model], samples[model], settings) for model in suite.correct
-        }
-        classes = {label: _samples(suite, suite.gold == label, settings) for label in sorted(set(suite.gold))}
-        for baseline, model in pairs:
-            record = _pair(suite, model, baseline, samples, settings)
+        whole = _Part(suite, np.ones(len(suite.gold), dtype=bool))
+        accuracy[suite.name] = {model: _accuracy(whole, model, settings) for model in suite.correct}
+        classes = {label: _Part(suite, suite.gold == label) for label in sorted(set(suite.gold))}
+        held = {name: _Part(suite, mask) for name, mask in suite.slices.items() if mask.any()}
+        for baseline, model in itertools.combinations(suite.correct, 2):
+            one = whole.difference(model, baseline)
+            parts = {label: part.difference(model, baseline) for label, part in classes.items()}
+            record = _pair(suite, model, baseline)
+            record |= _difference(whole, one, settings) | {"p": one.p()}
             record["equal_steps"] = steps[model] == steps[baseline]
             record["contaminated"] = any((name, suite.name) in contaminated for name in (model, baseline))
-            record["classes"] = {
-                label: _difference(suite, suite.gold == label, model, baseline, part, settings)
-                for label, part in classes.items()
-            }
+            record["classes"] = {label: _difference(classes[label], parts[label], settings) for label in classes}
+            if held:
+                record["slices"] = {name: _slice(part, model, baseline, settings) for name, part in held.items()}
             records.append(record)
-        _add_slices(suite, records[-len(pairs) :] if pairs else [], settings)
-    for record, adjusted in zip(records, stats.holm([record["p"] for record in records]), strict=True):
-        record["p_holm"] = adjusted
-        record["verdict"], record["reason"] = _verdict(record, settings)
+            found.append(_found(one, list(parts.values()) if suite.has_cells else [], settings))
+    for record, each, adjusted in zip(records, found, corrected([one.claims for one in found]), strict=True):
+        level = settings.alpha / len(found)
+        record["variance"] = each.contrast.variance()
+        record["minimum_detectable_effect"] = each.contrast.detectable(level)
+        record |= dict(zip(("p_corrected", "p_not_worse", "p_not_better"), adjusted, strict=True))
+        record["verdict"], record["reason"] = _verdict(record, each.contrast, level, settings)
     return {
         "accuracy": accuracy,
         "pairs": records,
@@ -103,6 +110,7 @@ def compare(
         "contaminated": [list(pair) for pair in sorted(contaminated)],
         "steps": dict(steps),
         "confidence": settings.confidence,
+        "margin": settings.margin / 100,
     }
 
 
@@ -114,111 +122,103 @@ def under_attack(clean: Suite, attacked: Suite, bases: Mapping[str, str], settin
         bases: hardened model -> the model that it was hardened from.
     Returns, with intervals: by model `clean`, `attacked`, `lost` (clean - attacked); by hardened model `won_back`, the
     share of its base's loss (attacked - base attacked) / (base clean - base attacked), None where the base lost nothing
-    for sure, and `clean_cost` (base clean - clean). Clean and attacked answers of a model come from the same
-    trainings, so the bootstrap draws the same seeds for both.
+    for sure, and `clean_cost` (base clean - clean). Clean and attacked answers of a model come from the same trainings
+    and are one part of each figure. A share's interval is that of its first-order expansion (the delta method).
     """
-    models = list(attacked.correct)
-    groups = np.unique(clean.groups, return_inverse=True)[1].astype(np.int64)
-    both = [suite.correct[model] for suite in (clean, attacked) for model in models]
-    trainings = [*range(len(models)), *range(len(models))]
-    drawn = stats.bootstrap_accuracy(
-        both, groups, _strata(groups, clean.gold), settings.bootstrap, settings.seed, trainings
-    )
-    values = [_Value(float(correct.mean()), samples) for correct, samples in zip(both, drawn, strict=True)]
-    before, after = dict(zip(models, values, strict=False)), dict(zip(models, values[len(models) :], strict=True))
+    clusters = Clusters(clean.groups, clean.gold)
+    before = {model: clusters.sums(clean.correct[model]) for model in attacked.correct}
+    after = {model: clusters.sums(attacked.correct[model]) for model in attacked.correct}
+
+    def shown(parts: list[Floats], least: float = -1.0) -> dict[str, float]:
+        one = clusters.contrast(parts)
+        low, high = one.interval(settings.confidence, least)
+        return {"value": one.point, "low": low, "high": high}
+
     out: dict[str, Any] = {}
-    for model in models:
-        found = {"clean": before[model], "attacked": after[model], "lost": before[model] - after[model]}
-        base = bases.get(model, "")
-        if base in models:
-            lost = before[base] - after[base]
-            found["clean_cost"] = before[base] - before[model]
-            if lost.shown(settings.confidence)["low"] > 0:
-                found["won_back"] = (after[model] - after[base]) / lost
-        out[model] = {name: value.shown(settings.confidence) for name, value in found.items()}
-        out[model] |= {"base": base, "won_back": out[model].get("won_back")} if base in models else {}
+    for model in attacked.correct:
+        out[model] = {
+            "clean": shown([before[model]], 0.0),
+            "attacked": shown([after[model]], 0.0),
+            "lost": shown([before[model] - after[model]]),
+        }
+    for model, base in bases.items():
+        if model not in out or base not in out:
+            continue
+        out[model] |= {"base": base, "clean_cost": shown([before[base], -before[model]]), "won_back": None}
+        if out[base]["lost"]["low"] > 0:
+            lost = out[base]["lost"]["value"]
+            share = (out[model]["attacked"]["value"] - out[base]["attacked"]["value"]) / lost
+            parts = [after[model] / lost, (-after[base] - share * (before[base] - after[base])) / lost]
+            around = replace(clusters.contrast(parts, 1 / lost), point=share)
+            low, high = around.interval(settings.confidence, -inf, inf)
+            out[model]["won_back"] = {"value": share, "low": low, "high": high}
     return out
 
 
-@dataclass(frozen=True)
-class _Value:
-    """A quantity and its bootstrap samples, which are computed with alike."""
+class _Part:
+    """A part of a suite (all of it, one gold label, a slice): each model's right answers, added up within groups."""
 
-    point: float
-    samples: Floats
+    def __init__(self, suite: Suite, mask: Bools) -> None:
+        self.suite, self.mask, self.rows = suite, mask, int(mask.sum())
+        self.clusters = Clusters(suite.groups[mask], suite.gold[mask])
+        self.sums = {model: self.clusters.sums(correct[:, mask]) for model, correct in suite.correct.items()}
 
-    def __sub__(self, other: "_Value") -> "_Value":
-        return _Value(self.point - other.point, self.samples - other.samples)
-
-    def __truediv__(self, other: "_Value") -> "_Value":
-        return _Value(self.point / other.point, self.samples / other.samples)
-
-    def shown(self, confidence: float) -> dict[str, float]:
-        found = stats.interval(self.point, self.samples, confidence)
-        return {"value": found.point, "low": found.low, "high": found.high}
+    def difference(self, model: str, baseline: str) -> Contrast:
+        """The model's accuracy less its baseline's."""
+        return self.clusters.contrast([self.sums[model], -self.sums[baseline]])
 
 
-def _samples(suite: Suite, mask: Bools, settings: CompareSettings) -> dict[str, Floats]:
-    """Bootstrap samples of each model's accuracy on the masked rows."""
-    groups = np.unique(suite.groups[mask], return_inverse=True)[1].astype(np.int64)
-    correct = [suite.correct[model][:, mask] for model in suite.correct]
-    strata = _strata(groups, suite.gold[mask])
-    drawn = stats.bootstrap_accuracy(correct, groups, strata, settings.bootstrap, settings.seed)
-    return dict(zip(suite.correct, drawn, strict=True))
+class _Found(NamedTuple):
+    """A pair's difference, and the p values of its claims: that there is one, not worse, not better by the margin."""
+
+    contrast: Contrast
+    claims: list[float]
 
 
-def _strata(groups: npt.NDArray[np.int64], gold: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
-    """Per row: its gold label's number if its whole group has that label, else 0 (mixed groups, as SNLI's)."""
-    number = np.unique(gold, return_inverse=True)[1] + 1
-    count = int(groups.max()) + 1
-    low, high = np.full(count, number.max()), np.zeros(count, dtype=np.int64)
-    np.minimum.at(low, groups, number)
-    np.maximum.at(high, groups, number)
-    pure: npt.NDArray[np.int64] = np.where(low == high, low, 0)[groups]
-    return pure
+def _found(one: Contrast, classes: list[Contrast], settings: CompareSettings) -> _Found:
+    """The claims of a pair; on a heuristics suite sameness must hold in both gold classes too, or a bias could hide."""
+    margin = settings.margin / 100
+    every = [one, *classes]
+    claims = [one.p(), max(part.p_above(-margin) for part in every), max(part.p_below(margin) for part in every)]
+    return _Found(one, claims)
 
 
-def _accuracy(correct: Bools, samples: Floats, settings: CompareSettings) -> dict[str, Any]:
-    found = stats.interval(float(correct.mean()), samples, settings.confidence)
-    by_seed = correct.mean(axis=1)
+def _accuracy(part: _Part, model: str, settings: CompareSettings) -> dict[str, Any]:
+    one = part.clusters.contrast([part.sums[model]])
+    low, high = one.interval(settings.confidence, least=0.0)
+    by_seed = part.sums[model].sum(axis=1) / part.rows
     return {
-        "mean": found.point,
-        "low": found.low,
-        "high": found.high,
+        "mean": one.point,
+        "low": low,
+        "high": high,
         "seeds": [float(value) for value in by_seed],
         "seed_sd": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
     }
 
 
-def _difference(
-    suite: Suite, mask: Bools, model: str, baseline: str, samples: Mapping[str, Floats], settings: CompareSettings
-) -> dict[str, Any]:
-    point = float(suite.correct[model][:, mask].mean() - suite.correct[baseline][:, mask].mean())
-    found = stats.interval(point, samples[model] - samples[baseline], settings.confidence)
-    return {"difference": found.point, "low": found.low, "high": found.high, "rows": int(mask.sum())}
+def _difference(part: _Part, one: Contrast, settings: CompareSettings) -> dict[str, Any]:
+    low, high = one.interval(settings.confidence)
+    return {"difference": one.point, "low": low, "high": high, "rows": part.rows}
 
 
-def _pair(
-    suite: Suite, model: str, baseline: str, samples: Mapping[str, Floats], settings: CompareSettings
-) -> dict[str, Any]:
+def _slice(part: _Part, model: str, baseline: str, settings: CompareSettings) -> dict[str, Any]:
+    """A difference within a slice: its interval only, outside the family of tests."""
+    after, before = (part.suite.correct[name][:, part.mask] for name in (model, baseline))
+    found = _difference(part, part.difference(model, baseline), settings)
+    return found | {"transitions": transitions(before.ravel(), after.ravel())}
+
+
+def _pair(suite: Suite, model: str, baseline: str) -> dict[str, Any]:
     after, before = suite.correct[model], suite.correct[baseline]
-    gap = samples[model] - samples[baseline]
-    found = stats.interval(float(after.mean() - before.mean()), gap, settings.confidence)
     # Models of equal seed number stand side by side, row by row; counts are summed over the seeds.
-    change = transitions(before.ravel(), after.ravel())
     each = [transitions(one, other) for one, other in zip(before, after, strict=True)]
     return {
         "model": model,
         "baseline": baseline,
         "suite": suite.name,
-        "rows": len(suite.gold),
         "seeds": len(after),
-        **{key: value for key, value in asdict(found).items() if key != "point"},
-        "difference": found.point,
-        "p": stats.bootstrap_p(gap),
-        "mcnemar": [stats.mcnemar_exact(int(one["fixed"]), int(one["introduced"])) for one in each],
-        "minimum_detectable_effect": stats.minimum_detectable_effect(found.sd, 1 - settings.confidence),
-        "transitions": change,
+        "mcnemar": [mcnemar_exact(int(one["fixed"]), int(one["introduced"])) for one in each],
+        "transitions": transitions(before.ravel(), after.ravel()),
         "two_gold_classes": suite.has_cells,
         "one_label": _beaten_by_one_label(suite, max(float(after.mean()), float(before.mean()))),
     }
@@ -230,45 +230,43 @@ def _beaten_by_one_label(suite: Suite, best: float) -> bool:
     return len(counts) > 1 and best <= float(counts.max() / counts.sum()) + ONE_LABEL_MARGIN
 
 
-def _add_slices(suite: Suite, records: list[dict[str, Any]], settings: CompareSettings) -> None:
-    """Differences within slices: intervals only, outside the family of tests."""
-    for name, mask in suite.slices.items():
-        if not mask.any():
-            continue
-        samples = _samples(suite, mask, settings)
-        for record in records:
-            part = _difference(suite, mask, record["model"], record["baseline"], samples, settings)
-            after, before = suite.correct[record["model"]][:, mask], suite.correct[record["baseline"]][:, mask]
-            part["transitions"] = transitions(before.ravel(), after.ravel())
-            record.setdefault("slices", {})[name] = part
-
-
-def _verdict(record: Mapping[str, Any], settings: CompareSettings) -> tuple[str, str]:
-    """Better, worse or inconclusive, with the reason.
+def _verdict(record: Mapping[str, Any], one: Contrast, level: float, settings: CompareSettings) -> tuple[str, str]:
+    """What may be said of a pair, with the reason.
 
     A heuristics suite (HANS) counts as improved only overall and in both gold classes: one class alone can be
-    bought by a bias towards the other label.
+    bought by a bias towards the other label. Sameness is two one-sided tests against the margin (Schuirmann 1987), and
+    "not worse" is one of them.
     """
     if record["contaminated"]:
         return INCONCLUSIVE, "contaminated: a model was trained on perturbed rows of this suite"
     if record["seeds"] < 2:
         return INCONCLUSIVE, "one seed: nothing is known of the variance between trainings"
-    if record["p_holm"] >= 1 - settings.confidence:
-        return INCONCLUSIVE, "the difference is within what seeds and rows vary by"
-    verdict, sign = (BETTER, 1) if record["difference"] > 0 else (WORSE, -1)
-    if record["two_gold_classes"]:
-        for label, part in record["classes"].items():
-            bound = part["low"] if sign > 0 else -part["high"]
-            if bound <= 0:
-                return INCONCLUSIVE, f"overall {verdict}, but not in gold class {label}: a bias can buy this"
-    return verdict, "significant after Holm"
+    if one.rows_df <= 0:
+        return INCONCLUSIVE, "all rows are one group: nothing is known of the variance between rows"
+    margin = f"{settings.margin:g} points"
+    same = {claim: record[claim] < settings.alpha for claim in ("p_not_worse", "p_not_better")}
+    reason = _no_difference(record, one, level, settings)
+    if record["p_corrected"] < settings.alpha:
+        verdict, sign = (BETTER, 1) if record["difference"] > 0 else (WORSE, -1)
+        failed = [label for label, part in record["classes"].items() if part["low" if sign > 0 else "high"] * sign <= 0]
+        if not record["two_gold_classes"] or not failed:
+            small = f", and smaller than the margin of {margin}" if all(same.values()) else ""
+            return verdict, f"holds after correction for all comparisons{small}"
+        reason = f"overall {verdict}, but not in gold class {failed[0]}: a bias can buy this"
+    if all(same.values()):
+        return EQUIVALENT, f"whatever difference there is, it is less than {margin}"
+    if same["p_not_worse"]:
+        return NOT_WORSE, f"not by {margin} or more; {reason}"
+    if same["p_not_better"]:
+        return NOT_BETTER, f"not by {margin} or more; {reason}"
+    return INCONCLUSIVE, reason
 
 
-def _check_resolution(settings: CompareSettings, family: int) -> None:
-    """A bootstrap of B samples cannot give a p under 2 / (B + 1): refuse one that Holm could never pass."""
-    needed = int(np.ceil(2 * family / (1 - settings.confidence)))
-    if family and settings.bootstrap < needed:
-        raise UserError(
-            f"params.yaml: compare.bootstrap: got {settings.bootstrap}, but a family of {family} comparisons "
-            f"needs at least {needed} samples for any verdict; raise it (or compare fewer models or suites)"
-        )
+def _no_difference(record: Mapping[str, Any], one: Contrast, level: float, settings: CompareSettings) -> str:
+    """Why no difference is seen: seeds that vary too much for their number, or all that varies."""
+    if one.seeds_share(level) < SEEDS_RULE:
+        return "the difference is within what seeds and rows vary by"
+    effect = max(abs(one.point), settings.margin / 100)
+    enough = seeds_needed(one, record["seeds"], lambda more: more.detectable(level) <= effect)
+    would = f": about {enough} each would show {100 * effect:.1f} points" if enough else ", and too few rows"
+    return f"too few seeds to tell{would}"

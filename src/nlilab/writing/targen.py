@@ -1,7 +1,8 @@
 """TarGEN's steps 1-3 (Gupta et al. 2024, section 3.1): contexts, instance seeds, label-constrained instances."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from math import gcd
 from typing import Annotated, Any
 
 import pandas as pd
@@ -73,7 +74,7 @@ def write_seeds(writer: Writer, task: Task, contexts: list[str], per_context: in
         slots = [slot for context in contexts for slot in _slots(context, per_context, held[context], turn)]
         requests = []
         for context, chunk, count, offset in slots:
-            shape = shapes[(contexts.index(context) + chunk) % len(shapes)]
+            shape = shape_of(shapes, contexts.index(context), chunk)
             meta = {"task": task.name, "step": "seeds", "context": context, "n": str(count), "offset": str(offset)}
             messages = task.seeds.messages(n=count, context=context, **shape)
             requests.append(writer.request(messages, schema, chunk, meta | shape))
@@ -103,6 +104,21 @@ def write_seeds(writer: Writer, task: Task, contexts: list[str], per_context: in
     return pd.DataFrame(rows)
 
 
+def shape_of(shapes: Sequence[dict[str, str]], context: int, chunk: int) -> dict[str, str]:
+    """The shape in which a chunk of a context's seeds is asked for.
+
+    Neighbours in the list share a property (a genre, a length), so both go round in strides that share no factor with
+    its number of shapes: a context meets several of each, and none is bound to a setting.
+    """
+    place = _stride(5, len(shapes)) * context + _stride(7, len(shapes)) * chunk
+    return shapes[place % len(shapes)]
+
+
+def _stride(least: int, length: int) -> int:
+    """The least number from `least` on that shares no factor with the length."""
+    return next(step for step in range(least, least + length + 1) if gcd(step, length) == 1)
+
+
 def _listed_seeds(task: Task, contexts: list[str], per_context: int, items: list[str]) -> pd.DataFrame:
     """Each context goes on in the list where the one before it stopped."""
     shapes = task.shapes()
@@ -110,7 +126,7 @@ def _listed_seeds(task: Task, contexts: list[str], per_context: int, items: list
     for place, context in enumerate(contexts):
         for number in range(per_context):
             item, repeat = items[(place * per_context + number) % len(items)], number // len(items)
-            shape = shapes[(place + number) % len(shapes)]
+            shape = shape_of(shapes, place, number)
             name = digest(task.name, context, item, repeat)
             rows.append({"id": name, "context": context, **shape, task.file.seeds[0]: item})
     return pd.DataFrame(rows)

@@ -10,13 +10,14 @@ import yaml
 
 from nlilab.core.errors import UserError
 from nlilab.core.files import read_json
-from nlilab.core.params import Run, nearest, section
-from nlilab.model.settings import TrainSettings
+from nlilab.core.params import PARAMS, Run, nearest, read_yaml
+from nlilab.core.seen import load_bases, notes, started
+from nlilab.model.settings import train_settings
 from nlilab.report.cards.lock import as_yaml, made, scrubbed
 from nlilab.report.cards.origin import METRICS, OWN, THEIRS, found, identifiers, licence_of
 from nlilab.report.cards.render import rendered
 from nlilab.report.cards.sets import bare
-from nlilab.report.numbers import confidence_words
+from nlilab.report.numbers import confidence_words, size
 from nlilab.tasks.definition import load_task
 
 HUB = re.compile(r"^[\w.-]+/[\w.-]+$")
@@ -43,10 +44,11 @@ def model_card(name: str, run: Run) -> str:
     path = METRICS / "comparison.json"
     if not path.is_file():
         raise UserError(f"{path} is missing: run `dvc repro` first")
-    comparison, settings = read_json(path), section("train", TrainSettings)
-    trained = [_trained(arm, run) for arm in _arms(name, run)]
+    comparison, settings = read_json(path), train_settings(read_yaml(PARAMS), run.arms_of(name)[0])
+    trained = [_trained(arm, run) for arm in run.arms_of(name)]
     results = list(_results(name, comparison, run))
     licence = _base_licence(settings.model)
+    sizes = {model: size(count) for model, count in comparison.get("parameters", {}).items() if count}
     licences = [licence, *(terms for part in trained for terms in part.licences.values())]
     folders = {seed: made(f"models/{name}/{seed}") for seed in run.seeds}
     tasks = dict.fromkeys(task for part in trained for task in part.certificate["tasks"])
@@ -55,6 +57,10 @@ def model_card(name: str, run: Run) -> str:
         "model.md.j2",
         name=name,
         base=bare(settings.model),
+        revision=settings.revision,
+        size=sizes.get(name),
+        others=[f"{model} ({said})" for model, said in sizes.items() if said != sizes.get(name, said)],
+        seen=_seen(name, results, run),
         licence=licence,
         run=run,
         trained=trained,
@@ -106,21 +112,13 @@ def _front(name: str, base: str, licences: Sequence[str], results: Sequence[Mapp
     return str(data)
 
 
-def _arms(name: str, run: Run) -> list[str]:
-    """The arms whose rows a model saw, in the order in which it saw them."""
-    if name in run.harden.made():
-        return [run.harden.made()[name][0]]
-    pairs = {f"{start}-then-{arm}": [start, arm] for start in run.two_step.starts for arm in run.two_step.arms}
-    return pairs.get(name, [name])
-
-
 def _how(name: str, run: Run) -> str:
     """What was done beyond training on one arm."""
     if name in run.harden.made():
         arm, recipe = run.harden.made()[name]
         how = f"{run.harden.how}, {run.harden.steps} steps, {run.harden.ratio:g} adversarial rows for each clean one"
         return f"Trained on {arm}, then hardened against {recipe} ({how})"
-    arms = _arms(name, run)
+    arms = run.arms_of(name)
     return f"Trained on {arms[0]}" + (f", then {run.two_step.steps} steps on {arms[1]}" if len(arms) > 1 else "")
 
 
@@ -132,16 +130,18 @@ def _trained(arm: str, run: Run) -> Trained:
 
 
 def _base_licence(model: str) -> str:
-    """What the card that lies with the base model says; a model of the hub is not looked up."""
+    """What the card that lies with the base model says, else conf/models.yaml; the hub is not asked."""
     from huggingface_hub import ModelCard
 
+    _, base = load_bases().find(model)
+    known = base.licence if base else None
     if model.startswith("package:"):
         from nlilab.model.checkpoint import resolve
 
         model = resolve(model)
     card = Path(model) / "README.md"
     named = ModelCard.load(card, ignore_metadata_errors=True).data.get("license") if card.is_file() else None
-    return str(named) if named else "see the base model's card"
+    return str(named or known or "see the base model's card")
 
 
 def _results(name: str, comparison: Mapping[str, Any], run: Run) -> Iterator[dict[str, Any]]:
@@ -159,3 +159,10 @@ def _results(name: str, comparison: Mapping[str, Any], run: Run) -> Iterator[dic
                 "majority": None if attacked else scores.get(suite, {}).get("majority"),
                 "contaminated": [name, place] in comparison.get("contaminated", []),
             }
+
+
+def _seen(name: str, results: Sequence[Mapping[str, Any]], run: Run) -> list[str]:
+    """Whether the base was tuned on sets of the suites before."""
+    judged = [result["suite"] for result in results if "@" not in result["suite"]]
+    cards = {suite: read_json(METRICS / "suites" / f"{suite}.json") for suite in judged}
+    return notes(started([name], run, read_yaml(PARAMS)), cards, load_bases())
