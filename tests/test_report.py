@@ -20,7 +20,7 @@ from nlilab.report import offline
 from nlilab.report.attack import pieces
 from nlilab.report.beside import beside
 from nlilab.report.facts import Facts, load
-from nlilab.report.limits import limits
+from nlilab.report.making import limits
 from nlilab.report.markdown import marked as marked_markdown
 from nlilab.report.numbers import points
 from nlilab.report.page import marked
@@ -158,24 +158,11 @@ def test_many_suites_are_counted_and_few_are_listed(tmp_path: Path, monkeypatch:
     assert re.fullmatch(r"corrected beats raw on all 4 suites \(\+\d\d\.\d to \+\d\d\.\d points\)\.", found)
 
 
-def test_models_of_unlike_bases_are_named_with_their_sizes_and_their_pairs_marked(run: Path, capsys: Any) -> None:
-    found = json.loads((run / "metrics/comparison.json").read_text())
-    found |= {"parameters": {"raw": 22_713_600, "corrected": 134_500_000}, "rows": {"raw": 30, "corrected": 2_000}}
-    write_json(run / "metrics/comparison.json", found)
-    params = yaml.safe_load((run / "params.yaml").read_text())
-    params["mixtures"]["corrected"] |= {"model": "org/larger", "revision": "v2"}
-    (run / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    facts = load(Path("metrics"))
-    unequal = "parameters (134.5 million against 22.7 million) and rows (2\u202f000 against 30)"
-    assert sentence(facts.matchups()[0], facts.confidence, 2).endswith(f" Unequal {unequal}.")
-    assert facts.pairs[0].turned().unequal["rows"] == "rows (30 against 2\u202f000)"
-    print_of()
-    assert "org/larger at v2, 134.5 million" in " ".join(capsys.readouterr().out.split())
-    text = markdown_of()
-    assert "| corrected (org/larger at v2, 134.5 million parameters) |" in text
-    assert "The models start from package:tiny and org/larger at v2." in text and "Every model starts" not in text
-    found["parameters"] = {"raw": 22_713_600, "corrected": 22_713_985}  # a label more in the head is no other size
-    assert "parameters" not in pairs_of(found, ["plain"])[0].unequal
+def test_every_text_is_used() -> None:
+    folder = ROOT / "src" / "nlilab" / "report"
+    sources = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
+    known = yaml.safe_load((folder / "texts.yaml").read_text(encoding="utf-8"))
+    assert [key for key in known if f'"{key}"' not in sources] == ["of sets"]  # what other entries share
 
 
 def test_dvc_plots_name_templates_and_columns_that_exist(attacked: Facts) -> None:

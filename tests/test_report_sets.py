@@ -9,11 +9,11 @@ import yaml
 
 from nlilab.core.files import read_json, write_json
 from nlilab.report.facts import load
-from nlilab.report.limits import limits
-from nlilab.report.making import bill
+from nlilab.report.making import bill, limits
 from nlilab.report.numbers import decimals, dollars
 from nlilab.report.rows import plot_rows
-from nlilab.report.sets import Size, shared, side_by_side
+from nlilab.report.set_cards import side_by_side
+from nlilab.report.sets import Size, shared
 from nlilab.report.tables import estimate
 from nlilab.report.words import judged_by_people
 from nlilab.stages.report import main
@@ -34,7 +34,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_sets_stand_side_by_side_at_the_largest_size_that_all_have(run: Path) -> None:
     facts = load(Path("metrics"))
-    tables = {table.title: table for table in side_by_side(facts.sets, [])}
+    tables = {table.title: table for table in side_by_side(facts)}
     alone = tables["The label from one sentence"]
     assert [column.group for column in alone.columns[1:]] == ["300 rows"] * 3 + ["all rows"] * 3
     assert [str(cell) for cell in alone.rows[0].cells[1:3]] == ["34.0", "43.3 (41.3 to 45.3)"]
@@ -47,7 +47,7 @@ def test_sets_stand_side_by_side_at_the_largest_size_that_all_have(run: Path) ->
 def test_sets_that_share_no_size_are_said_not_to_compare(run: Path) -> None:
     lay_sets(run, {MADE: [1000], HUMAN: [100]})
     facts = load(Path("metrics"))
-    alone = side_by_side(facts.sets, [])[0]
+    alone = side_by_side(facts)[0]
     assert [column.group for column in alone.columns[1:]] == ["all rows"] * 3
     assert "No two sets share a number of rows" in alone.caption
     assert "at all rows (no two sets share a size)" in markdown_of()
@@ -139,7 +139,7 @@ def test_published_figures_of_data_sets_stand_beside_ours_with_their_definition(
     )
     lay_grades(run)
     facts = load(Path("metrics"))
-    tables = {table.title: table for table in side_by_side(facts.sets, facts.documents.values())}
+    tables = {table.title: table for table in side_by_side(facts)}
     snli, *figures = tables["The label from one sentence"].rows[-1].cells
     assert (snli.text, snli.note, list(map(str, figures))) == (
         *("SNLI", "published: P, section 2: fastText"),
@@ -197,5 +197,5 @@ def test_a_set_with_little_in_it_has_a_card_all_the_same(run: Path) -> None:
     facts = load(Path("metrics"))
     assert "None found." in html_of()
     assert "No two sets share a number of words" in next(
-        table.caption for table in side_by_side(facts.sets, []) if table.title == "Words of the premises"
+        table.caption for table in side_by_side(facts) if table.title == "Words of the premises"
     )

@@ -1,8 +1,9 @@
 """The whole report, in the order in which it is read: one list of sections, from which every writer takes its own."""
 
-from nlilab.report import accuracy, attack, beside, making, set_cards, verdicts, words
+from nlilab.report import accuracy, attack, beside, making, set_cards, verdicts
 from nlilab.report.facts import Facts
 from nlilab.report.tables import Report
+from nlilab.report.texts import tell
 
 TITLE = "Does this training data make the model robust?"
 
@@ -25,4 +26,4 @@ def contents(facts: Facts) -> Report:
         making.suites(facts),
         *making.end(facts),
     ]
-    return Report(TITLE, words.lead(facts), [section for section in sections if section.parts])
+    return Report(TITLE, tell("lead", facts), sections)

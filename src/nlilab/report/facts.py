@@ -1,6 +1,6 @@
 """What the report says, read once: the small metrics files of this run, typed where figures are compared."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from nlilab.core.bases import base_name, training_of
 from nlilab.core.errors import UserError
 from nlilab.core.files import read_json
 from nlilab.core.params import CONF, PARAMS, Run, read_yaml, run_settings, section
+from nlilab.report.numbers import confidence_words
 from nlilab.report.published import Document, documents
-from nlilab.report.records import Attack, Pair, Stand, matchups_of, mean_of, ordered, pairs_of, rank
+from nlilab.report.records import Attack, Pair, Stand, grouped, matchups_of, mean_of, ordered, pairs_of, rank
 from nlilab.report.sets import DataSet, read_set
 
 # What cannot change a result, and so is no provenance.
@@ -66,6 +67,11 @@ class Facts:
     agreement: Mapping[str, Any]
 
     @property
+    def level(self) -> str:
+        """`95 % interval`."""
+        return f"{confidence_words(self.confidence)} interval"
+
+    @property
     def task_of(self) -> dict[str, str]:
         """The task of each suite."""
         return {suite: self.suites[suite]["task"] for suite in self.run.suites}
@@ -73,7 +79,7 @@ class Facts:
     @property
     def tasks(self) -> dict[str, list[str]]:
         """The suites by the task that they are of."""
-        return by_task(self.run.suites, self.suites)
+        return grouped(self.run.suites, lambda suite: str(self.suites[suite]["task"]))
 
     @property
     def candidates(self) -> list[str]:
@@ -91,14 +97,7 @@ class Facts:
 
     def alike(self) -> dict[tuple[str, ...], list[str]]:
         """The suites by who reads them: what is read by the same models fits into one table."""
-        out: dict[tuple[str, ...], list[str]] = {}
-        for suite in self.run.suites:
-            out.setdefault(tuple(self.readers(suite)), []).append(suite)
-        return out
-
-    def labels(self, suite: str) -> list[str]:
-        """A suite's labels, the positive one of two first."""
-        return list(self.suites[suite]["labels"])
+        return grouped(self.run.suites, lambda suite: tuple(self.readers(suite)))
 
     def majority(self, suite: str) -> float | None:
         """The accuracy of always giving the suite's most frequent label; None where rows do not count one by one."""
@@ -113,38 +112,23 @@ class Facts:
         """A score averaged over the seeds, or None where the suite has no such slice, class or cell."""
         return mean_of(self.scores[suite]["models"].get(model, {}), *path)
 
-    def keys(self, suite: str, *path: str) -> list[str]:
-        """The names under a mapping of a suite's scores (its slices, classes, cells), in the order they first stand."""
-        found: dict[str, None] = {}
-        for seeds in self.scores[suite]["models"].values():
-            for scored in seeds.values():
-                for key in path:
-                    scored = scored.get(key, {})
-                found.update(dict.fromkeys(scored))
-        return list(found)
+    def keys(self, suite: str, path: str) -> list[str]:
+        """The names of a suite's slices, classes, cells or subcases, in the order they first stand."""
+        seeds = (scored for seeds in self.scores[suite]["models"].values() for scored in seeds.values())
+        return list(dict.fromkeys(key for scored in seeds for key in scored.get(path, {})))
 
     def cells(self, suite: str) -> dict[str, list[str]]:
         """A heuristics suite's cells: heuristic -> gold labels; empty for other suites."""
-        out: dict[str, list[str]] = {}
-        for key in self.keys(suite, "cells"):
-            heuristic, _, label = key.rpartition("/")
-            out.setdefault(heuristic, []).append(label)
-        return {heuristic: sorted(labels, key=rank) for heuristic, labels in out.items()}
+        found = grouped(self.keys(suite, "cells"), lambda key: key.rpartition("/")[0])
+        return {name: sorted((key.rpartition("/")[2] for key in keys), key=rank) for name, keys in found.items()}
 
     def matchups(self) -> list[list[Pair]]:
-        """The pairs, one list over all suites that both read for each two models."""
-        return matchups_of(self.pairs, self.task_of)
+        """The pairs, one list over all suites that both read for each two models; those of several tasks last."""
+        return sorted(matchups_of(self.pairs), key=lambda held: len({self.task_of[pair.suite] for pair in held}))
 
     def matchups_by_task(self) -> dict[tuple[str, ...], list[list[Pair]]]:
         """The pairs of models by the tasks of the suites that both read."""
-        out: dict[tuple[str, ...], list[list[Pair]]] = {}
-        for pairs in self.matchups():
-            out.setdefault(tuple(dict.fromkeys(self.task_of[pair.suite] for pair in pairs)), []).append(pairs)
-        return out
-
-    def attacked_matchups(self) -> list[list[Pair]]:
-        """The pairs under attack, one list over all attacked suites for each two models."""
-        return matchups_of(self.attacked_pairs)
+        return grouped(self.matchups(), lambda held: tuple(dict.fromkeys(self.task_of[pair.suite] for pair in held)))
 
     def of_suite(self, suite: str) -> list[Pair]:
         """The pairs on one suite."""
@@ -153,6 +137,10 @@ class Facts:
     def tainted(self, model: str, place: str) -> bool:
         """Whether a model was trained on perturbed rows of a suite."""
         return (model, place) in self.contaminated
+
+    def any_tainted(self, place: str) -> bool:
+        """Whether any model was trained on perturbed rows of a suite."""
+        return any(tainted == place for _, tainted in self.contaminated)
 
     def control(self, recipe: str) -> bool:
         """Whether a recipe picks its words without the gradient's advice, or changes nothing."""
@@ -184,9 +172,9 @@ def load(metrics: Path) -> Facts:
     def each(folder: str, names: Iterable[str]) -> dict[str, Any]:
         return {name: ordered(read_json(metrics / folder / f"{name}.json")) for name in names}
 
-    suites = each("suites", run.suites)
-    run = run.model_copy(update={"suites": [name for names in by_task(run.suites, suites).values() for name in names]})
-    accuracy = comparison["accuracy"]
+    suites, accuracy = each("suites", run.suites), comparison["accuracy"]
+    by_task = grouped(run.suites, lambda suite: suites[suite]["task"])
+    run = run.model_copy(update={"suites": [suite for names in by_task.values() for suite in names]})
     return Facts(
         run=run,
         params=shown,
@@ -205,9 +193,7 @@ def load(metrics: Path) -> Facts:
         arms=each("arms", run.arms),
         training={m: {s: read_json(metrics / "training" / f"{m}-{s}.json") for s in run.seeds} for m in run.models},
         attack=attack,
-        recipes={name: one for name, one in read_yaml(CONF / "recipes.yaml").items() if name in recipes}
-        if recipes
-        else {},
+        recipes={n: one for n, one in read_yaml(CONF / "recipes.yaml").items() if n in recipes} if recipes else {},
         hardened=hardened,
         made={model: read_json(metrics / "adversarial" / f"{model}.json") for model in hardened},
         contaminated=frozenset((model, suite) for model, suite in comparison["contaminated"]),
@@ -219,14 +205,6 @@ def load(metrics: Path) -> Facts:
         sets={one.name: one for one in sets if one},
         agreement=_maybe(metrics / "agreement.json") or NOBODY,
     )
-
-
-def by_task(suites: Sequence[str], cards: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Suites by the task that their cards name, in the order in which tasks first stand."""
-    out: dict[str, list[str]] = {}
-    for suite in suites:
-        out.setdefault(cards[suite]["task"], []).append(suite)
-    return out
 
 
 def read_comparison(metrics: Path, run: Run, attack: AttackSettings, places: list[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Figures as text: shares, points, counts, sums of money; a typographic minus, an en dash where there is nothing."""
 
 from collections.abc import Sequence
+from functools import partial
 
 NONE = "–"
 
@@ -13,14 +14,7 @@ def decimals(value: float | None, digits: int = 2) -> str:
     return f"−{text}" if value < 0 and float(text) else text
 
 
-def tenth(value: float | None) -> str:
-    """A number with one decimal."""
-    return decimals(value, 1)
-
-
-def three(value: float | None) -> str:
-    """A number with three decimals."""
-    return decimals(value, 3)
+tenth, three = partial(decimals, digits=1), partial(decimals, digits=3)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -59,10 +53,8 @@ def size(parameters: int) -> str:
 
 def dollars(value: float | None) -> str:
     """A sum of money with three significant digits at least; `free` for nothing, `not known` where nobody knows."""
-    if value is None:
-        return "not known"
     if not value:
-        return "free"
+        return "not known" if value is None else "free"
     return f"${value:,.2f}" if value >= 1 else f"${value:.3g}"
 
 
@@ -74,3 +66,8 @@ def confidence_words(confidence: float) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names in a sentence: a, b and c; nothing for none."""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def counted(count: int, what: str) -> str:
+    """`1 model`, `2 models`."""
+    return f"{whole(count)} {what}{'' if count == 1 else 's'}"

@@ -15,16 +15,15 @@ from nlilab.report.vega import draw
 CSS, JS = ("page.css", "print.css"), ("page.js",)
 DENSE = 8  # columns of figures from which on they stand closer
 
+Shown = list[tuple[Cell, Column, int]]  # of a row: its cells, their columns, how many rows they span
+
 
 def page(report: Report) -> str:
     """The page as text; the same report gives the same bytes."""
     here = files("nlilab.report").joinpath("templates")
+    loader = PackageLoader("nlilab.report")
     environment = Environment(
-        loader=PackageLoader("nlilab.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(kind=_kind, bodies=_bodies, groups=_groups, broken=_broken, marked=marked, style=_style)
     environment.filters["draw"] = lambda spec: Markup(draw(spec))
@@ -39,9 +38,9 @@ def page(report: Report) -> str:
 
 def _kind(part: object) -> str:
     """What a template asks of a part: table, plots, or the kind of a text."""
-    return (
-        "table" if isinstance(part, Table) else "plots" if isinstance(part, Plots) else str(getattr(part, "kind", ""))
-    )
+    if isinstance(part, Table | Plots):
+        return type(part).__name__.lower()
+    return str(getattr(part, "kind", ""))
 
 
 def _style(table: Table) -> str:
@@ -57,38 +56,33 @@ def _groups(columns: Sequence[Column]) -> list[tuple[str, list[Column]]]:
     return [(name, [column for _, column in own]) for (name, _), own in found]
 
 
-def _bodies(table: Table) -> list[list[tuple[Row, list[tuple[Cell, Column, int]]]]]:
-    """Rows by what they share in the first column, each with its cells, their columns and how many rows they span.
+def _bodies(table: Table) -> list[list[tuple[Row, Shown]]]:
+    """Rows by what they share in the first column, each with what is shown of it.
 
     A cell that is one with that above it is left out.
     """
-    keys = [tuple(line.cells[: n + 1]) for line in table.rows for n in range(table.merge)]
-
-    def key(number: int, column: int) -> tuple[Cell, ...]:
-        return keys[number * table.merge + column]
-
-    bodies: list[list[tuple[Row, list[tuple[Cell, Column, int]]]]] = []
+    bodies: list[list[tuple[Row, Shown]]] = []
     for number, line in enumerate(table.rows):
-        shown = []
-        for place, (cell, column) in enumerate(zip(line.cells, table.columns, strict=True)):
-            span = 1
-            if place < table.merge:
-                if number and key(number, place) == key(number - 1, place):
-                    continue
-                while number + span < len(table.rows) and key(number + span, place) == key(number, place):
-                    span += 1
-            shown.append((cell, column, span))
-        fresh = not bodies or (table.merge and key(number, 0) != key(number - 1, 0)) or line.rule
-        if fresh:
+        alike = [_alike(table, number, place) for place in range(table.merge)]
+        cells = zip(line.cells, table.columns, [*alike, *[1] * (len(line.cells) - table.merge)], strict=True)
+        if not bodies or line.rule or (alike and alike[0]):
             bodies.append([])
-        bodies[-1].append((line, shown))
+        bodies[-1].append((line, [one for one in cells if one[2]]))
     return bodies
+
+
+def _alike(table: Table, number: int, place: int) -> int:
+    """How many rows from this one on have the same cells up to a place; 0 where the row above has them too."""
+    own = table.rows[number].cells[: place + 1]
+    if number and table.rows[number - 1].cells[: place + 1] == own:
+        return 0
+    below = (line.cells[: place + 1] == own for line in table.rows[number:])
+    return next((n for n, same in enumerate(below) if not same), len(table.rows) - number)
 
 
 def _broken(text: str) -> Markup:
     """A text that may break after a slash, and where its lines end."""
-    lines = (Markup("/<wbr>").join(line.split("/")) for line in text.split("\n"))
-    return Markup("<br>").join(lines)
+    return Markup("<br>").join(Markup("/<wbr>").join(line.split("/")) for line in text.split("\n"))
 
 
 def marked(pieces: Iterable[Piece]) -> Markup:

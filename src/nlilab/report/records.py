@@ -1,9 +1,9 @@
 """Records of the comparison as the report reads them: two models on one suite, one model under one attack."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,9 @@ BETTER, WORSE, INCONCLUSIVE = "better", "worse", "inconclusive"
 EQUIVALENT, NOT_WORSE, NOT_BETTER = "equivalent", "not-worse", "not-better"
 # Files sort their keys; people read labels in this order, the positive one of two first, and all else as it stands.
 LABELS = (*THREE_WAY, NON_ENTAILMENT, "true", "choice1", "vulnerable", "false", "choice2", "safe")
+
+One = TypeVar("One")
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ class Bounds(Record):
     low: float
     high: float
 
+    def turned(self) -> "Bounds":
+        """The same with the other sign."""
+        return Bounds(value=-self.value, low=-self.high, high=-self.low)
+
 
 class Stand(Record):
     """One model under one attack; a hardened one whose base was attacked too has `base` and `clean_cost`.
@@ -79,8 +86,7 @@ class Stand(Record):
     @property
     def change(self) -> Bounds | None:
         """The cost in clean accuracy as the change that it is."""
-        cost = self.clean_cost
-        return Bounds(value=-cost.value, low=-cost.high, high=-cost.low) if cost else None
+        return self.clean_cost.turned() if self.clean_cost else None
 
 
 @dataclass(frozen=True)
@@ -103,11 +109,6 @@ class Changes(Record):
     kept: int
 
     @property
-    def decisions(self) -> int:
-        """Rows x seeds."""
-        return self.errors + self.kept
-
-    @property
     def wrong_before(self) -> int:
         """The denominator of `fixed`, and of the net change."""
         return self.fixed + self.remaining
@@ -118,9 +119,15 @@ class Changes(Record):
         return self.introduced + self.kept
 
     @property
-    def errors(self) -> int:
-        """What one of the two had wrong: the denominator that Khan's report uses for all three."""
-        return self.fixed + self.introduced + self.remaining
+    def decisions(self) -> int:
+        """Rows x seeds."""
+        return self.wrong_before + self.right_before
+
+    @property
+    def shares(self) -> str | None:
+        """Fixed, introduced and remaining in % of their sum, as Khan's report has them; None where all were right."""
+        parts = (self.fixed, self.introduced, self.remaining)
+        return " / ".join(f"{100 * part / sum(parts):.1f}" for part in parts) if any(parts) else None
 
     def turned(self) -> "Changes":
         """The same from the other side."""
@@ -136,23 +143,20 @@ class Part(Record):
     rows: int
     changes: Changes | None = Field(None, alias="transitions")
 
-    def turned(self) -> "Part":
+    def turned(self) -> Self:
         """The same from the other side."""
         changes = self.changes.turned() if self.changes else None
-        return self.model_copy(update={**_turned(self), "changes": changes})
+        ends = {"difference": -self.difference, "low": -self.high, "high": -self.low}
+        return self.model_copy(update={**ends, "changes": changes})
 
 
-class Pair(Record):
+class Pair(Part):
     """`model` against `baseline` (the one named earlier in params.yaml) on one suite; all values are shares."""
 
     suite: str
     model: str
     baseline: str
-    rows: int
     seeds: int
-    difference: float
-    low: float
-    high: float
     p: float
     p_corrected: float
     mcnemar: list[float]
@@ -177,20 +181,12 @@ class Pair(Record):
                 out[key] = f"{key} ({said(ours)} against {said(theirs)})"
         return out
 
-    def turned(self) -> "Pair":
+    def turned(self) -> Self:
         """The same from the other side."""
         parts = {key: {n: part.turned() for n, part in getattr(self, key).items()} for key in ("classes", "slices")}
-        names: dict[str, Any] = {
-            "model": self.baseline,
-            "baseline": self.model,
-            "verdict": VERDICTS[self.verdict].turned,
-        }
-        names |= {key: getattr(self, key)[::-1] for key in ("parameters", "trained_on")}
-        return self.model_copy(update={**_turned(self), **names, **parts, "changes": self.changes.turned()})
-
-
-def _turned(one: Part | Pair) -> dict[str, float]:
-    return {"difference": -one.difference, "low": -one.high, "high": -one.low}
+        names = {"model": self.baseline, "baseline": self.model, "verdict": VERDICTS[self.verdict].turned}
+        both = {key: getattr(self, key)[::-1] for key in ("parameters", "trained_on")}
+        return super().turned().model_copy(update={**names, **parts, **both})
 
 
 def pairs_of(comparison: Mapping[str, Any], suites: Sequence[str]) -> list[Pair]:
@@ -204,16 +200,17 @@ def pairs_of(comparison: Mapping[str, Any], suites: Sequence[str]) -> list[Pair]
     return sorted((Pair.model_validate(ordered(one)) for one in records), key=lambda pair: suites.index(pair.suite))
 
 
-def matchups_of(pairs: Iterable[Pair], tasks: Mapping[str, str] | None = None) -> list[list[Pair]]:
-    """One list over all suites for each two models, in the order in which they first stand.
+def grouped(items: Iterable[One], key: Callable[[One], Key]) -> dict[Key, list[One]]:
+    """Items by their key, in the order in which keys first stand."""
+    out: dict[Key, list[One]] = {}
+    for item in items:
+        out.setdefault(key(item), []).append(item)
+    return out
 
-    With `tasks` (suite -> task) those that share several tasks stand behind those that share one.
-    """
-    found: dict[tuple[str, str], list[Pair]] = {}
-    for pair in pairs:
-        found.setdefault((pair.model, pair.baseline), []).append(pair)
-    known = tasks or {}
-    return sorted(found.values(), key=lambda shared: len({known.get(pair.suite) for pair in shared}))
+
+def matchups_of(pairs: Iterable[Pair]) -> list[list[Pair]]:
+    """One list over all suites for each two models, in the order in which they first stand."""
+    return list(grouped(pairs, lambda pair: (pair.model, pair.baseline)).values())
 
 
 def between(pairs: Iterable[Pair], suite: str, model: str, baseline: str) -> Pair | None:
@@ -224,14 +221,16 @@ def between(pairs: Iterable[Pair], suite: str, model: str, baseline: str) -> Pai
     return None
 
 
+def reach(value: Any, *path: str) -> Any:
+    """What stands at a path of nested mappings, None where there is no such place."""
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
 def mean_of(seeds: Mapping[str, Any], *path: str) -> float | None:
     """What stands at a path of each seed's values, averaged; None where it stands nowhere."""
-    values = []
-    for found in seeds.values():
-        for key in path:
-            found = found.get(key) if isinstance(found, dict) else None
-        if found is not None:
-            values.append(found)
+    values = [value for found in seeds.values() if (value := reach(found, *path)) is not None]
     return fmean(values) if values else None
 
 

@@ -1,31 +1,32 @@
 """The rows behind `dvc plots`: plain lists of records, one file a plot; shares lie in 0..1."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
 from nlilab.report.facts import Facts
-from nlilab.report.plots import ATTACKED, curve
-from nlilab.report.sets import ALL, FIELDS, DataSet
+from nlilab.report.plots import ATTACKED, curve, flip_rows
+from nlilab.report.set_plots import histograms
+from nlilab.report.sets import DataSet
 
-Records = list[dict[str, Any]]
+Record = dict[str, Any]
+ENDS = ("low", "high")
 
 
-def plot_rows(facts: Facts) -> dict[str, Records]:
+def plot_rows(facts: Facts) -> dict[str, list[Record]]:
     """The plots' rows by the name of their file, those of the models and those of the data sets."""
 
     def named(model: str, place: str) -> str:
         return f"{model} (contaminated)" if facts.tainted(model, place) else model
 
     accuracy = [
-        {"suite": suite, "task": facts.task_of[suite], "model": named(model, suite)}
-        | {key: value[key] for key in ("mean", "low", "high")}
+        {"suite": suite, "task": facts.task_of[suite], "model": named(model, suite)} | _of(value, "mean", *ENDS)
         for suite, models in facts.accuracy.items()
         for model, value in models.items()
     ]
     differences = [
         {"suite": pair.suite, "pair": f"{named(pair.model, pair.suite)} − {named(pair.baseline, pair.suite)}"}
-        | {key: getattr(pair, key) for key in ("difference", "low", "high", "verdict")}
+        | _of(vars(pair), "difference", *ENDS, "verdict")
         for pair in facts.pairs
     ]
     attack = [
@@ -36,11 +37,7 @@ def plot_rows(facts: Facts) -> dict[str, Records]:
         for kind in ATTACKED
     ]
     flips = [
-        {"generator": generator, "constrained": label, "corrected": outcome, "rows": count}
-        | {"share": count / max(1, sum(outcomes.values()))}
-        for generator, found in facts.corrections.items()
-        for label, outcomes in found["matrix"].items()
-        for outcome, count in outcomes.items()
+        {"generator": name, **row} for name, card in facts.corrections.items() for row in flip_rows(card["matrix"])
     ]
     loss = [
         {"model": model, "seed": str(seed), **point}
@@ -52,69 +49,43 @@ def plot_rows(facts: Facts) -> dict[str, Records]:
     return models | set_rows(facts.sets)
 
 
-def set_rows(sets: Mapping[str, DataSet]) -> dict[str, Records]:
+def _of(found: Mapping[str, Any], *keys: str) -> Record:
+    return {key: found[key] for key in keys}
+
+
+def set_rows(sets: Mapping[str, DataSet]) -> dict[str, list[Record]]:
     """Rows of the data sets: cosine, overlap, pvi, cartography, entities, hypothesis_only."""
-    analysed = [one for one in sets.values() if one.analysis]
-    difficult = [one for one in sets.values() if one.difficulty]
-    return {
-        "cosine": [row for one in analysed for field in FIELDS for row in _cosine(one, field)],
-        "overlap": [
-            row
-            for one in analysed
-            for label, found in one.analysis["artefacts"]["overlap"].items()
-            for row in _bins(one, "pair", label, **found["histogram"])
-        ],
-        "pvi": [
-            row
-            for one in difficult
-            for label, counts in one.difficulty["pvi"]["counts"].items()
-            for row in _bins(
-                one, "pair", label, one.difficulty["pvi"]["edges"], [n / max(1, sum(counts)) for n in counts]
-            )
-        ],
-        "cartography": [
-            {"set": one.name, "label": one.difficulty["labels"][int(label)], "variability": x, "confidence": y}
-            | {"correctness": right}
-            for one in difficult
-            for x, y, right, label in one.difficulty["cartography"]["points"]
-        ],
-        "entities": [
-            {"set": one.name, "type": kind, "rate": found["per_1000"]["value"]} | _ends(found["per_1000"])
-            for one in analysed
-            for kind, found in one.entities().items()
-        ],
-        "hypothesis_only": [row for one in analysed for row in _alone(one)],
-    }
-
-
-def _cosine(one: DataSet, field: str) -> Records:
-    found = {label: one.cosine(field, label) for label in (ALL, *one.labels)}
-    return [row for label, own in found.items() if own for row in _bins(one, field, label, **own["histogram"])]
-
-
-def _bins(one: DataSet, part: str, label: str, edges: Sequence[float], share: Sequence[float]) -> Records:
-    """The share of each bin, at its middle."""
-    middles = [round((left + right) / 2, 6) for left, right in pairwise(edges)]
-    return [
-        {"set": one.name, "part": part, "label": label, "value": middle, "share": round(value, 6)}
-        for middle, value in zip(middles, share, strict=True)
+    out: dict[str, list[Record]] = {name: [] for name in ("cosine", "overlap", "pvi")}
+    for one in sets.values():
+        for found in histograms(one):
+            middles = [round((left + right) / 2, 6) for left, right in pairwise(found.edges)]
+            out[found.kind] += [
+                {"set": one.name, "part": found.part, "label": label, "value": middle, "share": round(share, 6)}
+                for label, shares in found.shares.items()
+                for middle, share in zip(middles, shares, strict=True)
+            ]
+    cartography = [
+        {"set": one.name, "label": one.difficulty["labels"][int(label)], "variability": x, "confidence": y}
+        | {"correctness": right}
+        for one in sets.values()
+        if one.difficulty
+        for x, y, right, label in one.difficulty["cartography"]["points"]
     ]
-
-
-def _ends(found: Mapping[str, float]) -> dict[str, float]:
-    return {end: found[end] for end in ("low", "high")}
-
-
-def _alone(one: DataSet) -> Records:
-    sizes = sorted(one.analysis["artefacts"]["sizes"].values(), key=lambda found: found["rows"])
-    views = (("hypothesis", "hypothesis_only"), ("premise", "premise_only"))
-    seen = [
-        {"set": one.name, "rows": found["rows"], "view": view, "share": found[key]["value"]} | _ends(found[key])
-        for found in sizes
-        for view, key in views
+    entities = [
+        {"set": one.name, "type": kind, "rate": found["per_1000"]["value"]} | _of(found["per_1000"], *ENDS)
+        for one in sets.values()
+        for kind, found in one.entities().items()
     ]
-    return seen + [
-        {"set": one.name, "rows": found["rows"], "view": "most frequent label", "share": found["majority"]}
-        | dict.fromkeys(("low", "high"), found["majority"])
-        for found in sizes
-    ]
+    alone = [row for one in sets.values() for row in _alone(one)]
+    return out | {"cartography": cartography, "entities": entities, "hypothesis_only": alone}
+
+
+def _alone(one: DataSet) -> Iterator[Record]:
+    sizes = sorted(one.found("artefacts", "sizes").values(), key=lambda found: found["rows"])
+    for found in sizes:
+        for view in ("hypothesis", "premise"):
+            seen = found[f"{view}_only"]
+            yield {"set": one.name, "rows": found["rows"], "view": view, "share": seen["value"]} | _of(seen, *ENDS)
+    for found in sizes:
+        share = dict.fromkeys(("share", *ENDS), found["majority"])
+        yield {"set": one.name, "rows": found["rows"], "view": "most frequent label", **share}

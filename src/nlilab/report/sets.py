@@ -1,4 +1,4 @@
-"""What the analyses found in each data set, and all sets side by side at the largest size that they share."""
+"""What the analyses found in each data set, and the figures by which sets are compared."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,22 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from nlilab.core.files import read_json
-from nlilab.report import tables as t
-from nlilab.report.numbers import decimals, percent, tenth, three, whole
-from nlilab.report.published import Analysed, Document
-from nlilab.report.records import ordered, rank
+from nlilab.report.numbers import percent, tenth, three, whole
+from nlilab.report.records import ordered, rank, reach
+from nlilab.report.tables import Cell, Column, estimate
 
-SIZES = ("artefacts", "sizes")
 ALL = "all"  # the key of all rows, or all labels
 FIELDS = {"premise": "premises", "hypothesis": "hypotheses"}
 LEAKS = ("exact", "grams", "near")  # found word by word; what lies near in embeddings is listed, and counts apart
-DIVERSITY = {
-    **{"vocabulary": ("different words", whole), "ttr": ("type-token ratio", three), "mtld": ("MTLD", tenth)},
-    **{f"distinct_{n}": (f"distinct-{n}", three) for n in (1, 2, 3)},
-}
+VIEWS = {"pair": "the pair", "hypothesis": "hypothesis alone", "premise": "premise alone", "nothing": "nothing"}
 ALONE = {"majority": "most frequent label", "hypothesis_only": "hypothesis alone", "premise_only": "premise alone"}
-USED = {"pair": "the pair", "hypothesis": "hypothesis alone", "premise": "premise alone"}
-VIEWS = {**USED, "nothing": "nothing"}
 
 
 @dataclass(frozen=True)
@@ -46,10 +39,7 @@ class DataSet:
 
     def find(self, *path: str) -> Any:
         """What the analysis (or, under `difficulty`, that of the difficulty) has at a path; None where nothing."""
-        found: Any = {**self.analysis, "difficulty": self.difficulty}
-        for key in path:
-            found = found.get(key) if found else None
-        return found
+        return reach({**self.analysis, "difficulty": self.difficulty}, *path)
 
     def found(self, *path: str) -> Any:
         """A record at a path, empty where there is none."""
@@ -57,30 +47,27 @@ class DataSet:
 
     def artefacts(self, size: str = ALL) -> Any:
         """What a linear model gets right from one sentence alone, at a number of rows; empty where it has fewer."""
-        return self.found(*SIZES, size)
-
-    def cosine(self, field: str, label: str = ALL) -> Any:
-        """How near the sentences of a field lie to each other: `cosine` and its `histogram`; empty where unknown."""
-        return self.found("semantic", field, label)
+        return self.found("artefacts", "sizes", size)
 
     def entities(self) -> dict[str, Mapping[str, Any]]:
         """The entity types that occur, the most frequent first."""
         types = self.found("entities", "types")
         return dict(sorted(types.items(), key=lambda item: (-item[1]["mentions"], item[0])))
 
-    def leaks(self) -> int:
-        """How many rows stand, or nearly stand, in suites, counted for each."""
-        return sum(suite[kind] for suite in self.found("leakage").values() for kind in LEAKS)
+    def leaks(self) -> int | None:
+        """How many rows stand, or nearly stand, in suites, counted for each; None where nobody looked."""
+        found = self.found("leakage")
+        return sum(suite[kind] for suite in found.values() for kind in LEAKS) if found else None
 
 
-def read_set(metrics: Path, name: str, checked: Sequence[Mapping[str, Any]]) -> DataSet | None:
+def read_set(metrics: Path, name: str, checked: Sequence[Mapping[str, Any]] = ()) -> DataSet | None:
     """One set as far as it was analysed, with its gates of all that were checked; None where it was not."""
     paths = [metrics / kind / f"{name}.json" for kind in ("analysis", "difficulty")]
     analysis, difficulty = (ordered(read_json(path)) if path.is_file() else {} for path in paths)
     if not analysis and not difficulty:
         return None
     gates = [gate for gate in checked if gate["set"] == name]
-    return DataSet(name, (analysis or difficulty)["task"], analysis, difficulty, gates)
+    return DataSet(name, (analysis or difficulty).get("task", ""), analysis, difficulty, gates)
 
 
 @dataclass(frozen=True)
@@ -103,7 +90,7 @@ def shared(keys: Iterable[Iterable[str]]) -> Size:
 
 def shared_rows(sets: Iterable[DataSet]) -> Size:
     """The number of rows at which sets compare."""
-    return shared(one.found(*SIZES) for one in sets)
+    return shared(one.found("artefacts", "sizes") for one in sets)
 
 
 def shared_words(sets: Iterable[DataSet], field: str) -> Size:
@@ -111,184 +98,61 @@ def shared_words(sets: Iterable[DataSet], field: str) -> Size:
     return shared(one.found("lexical", field, "budgets") for one in sets)
 
 
-Measure = tuple[t.Column, Callable[[DataSet], t.Cell]]
-Published = Sequence[tuple[Document, Analysed]]
+Measure = tuple[Column, Callable[[DataSet], Cell]]
 
 
-def measure(name: str, group: str, said: Callable[[float], str], *path: str) -> Measure:
-    """A column of what stands at a path."""
-    return t.Column(name, group), lambda one: t.estimate(one.find(*path), said)
+def measure(name: str, said: Callable[[float], str], path: str, group: str = "") -> Measure:
+    """A column of what stands at a path a/b/c."""
+    return Column(name, group), lambda one: estimate(one.find(*path.split("/")), said)
 
 
-def table(
-    title: str, said: str, columns: Iterable[Measure], sets: Sequence[DataSet], published: Sequence[t.Row] = ()
-) -> t.Table:
-    """A line for each set, and below them what documents say of others; none where no column is."""
-    columns, several = list(columns), len({one.task for one in sets}) > 1
-    lines = [
-        t.row(t.Cell(one.name, note=f"task {one.task}" if several else ""), *(get(one) for _, get in columns))
-        for one in sets
-    ]
-    heads = [t.Column("set", kind="name"), *(column for column, _ in columns)]
-    return t.Table(heads, [*lines, *published] if columns else [], title, said)
-
-
-def side_by_side(sets: Mapping[str, DataSet], documents: Iterable[Document]) -> list[t.Table]:
-    """The tables that have something of these sets."""
-    analysed = [one for one in sets.values() if one.analysis]
-    published = [(document, found) for document in documents for found in document.analyses]
-    tables = []
-    if analysed:
-        tables += [_alone(analysed, published), *(_diversity(analysed, field) for field in FIELDS), _cosine(analysed)]
-        tables += [_vocabulary(analysed, published), _entities(analysed)]
-    tables += [_difficulty([one for one in sets.values() if one.difficulty])]
-    tables += [_leakage([one for one in analysed if one.found("leakage")])]
-    return [one for one in tables if one.rows]
-
-
-def compact(sets: Mapping[str, DataSet]) -> t.Table:
-    """One line for each set; its caption says at which sizes they are compared."""
-    every = [one for one in sets.values() if one.analysis]
-    rows, words = shared_rows(every).key, shared_words(every, "hypothesis").key
-    columns: list[Measure] = [
-        (t.Column("rows"), lambda one: t.estimate(one.find("rows") or one.find("difficulty", "rows"), whole)),
-        measure("hypothesis alone, %", "", percent, *SIZES, rows or ALL, "hypothesis_only"),
-        measure("V-information, bits", "", three, "difficulty", "v_information", "pair"),
-        measure("MTLD, hypotheses", "", tenth, "lexical", "hypothesis", "budgets", words or "", "mtld"),
-        measure("mean cosine, hypotheses", "", three, "semantic", "hypothesis", ALL, "cosine"),
-        (t.Column("leaks"), lambda one: t.estimate(one.leaks() if one.found("leakage") else None, whole)),
-        measure("flagged", "", whole, "difficulty", "noise", "flagged"),
-    ]
-    size = f"at {whole(int(rows))} rows" if rows else "at all rows (no two sets share a size)"
-    mtld = f", MTLD at {whole(int(words))} words" if words else ""
-    caption = f"data sets: the hypothesis alone {size}{mtld}, the rest over all rows"
-    lines = [t.row(one.name, *(get(one) for _, get in columns)) for one in sets.values()]
-    return t.Table([*t.left("set"), *(column for column, _ in columns)], lines, caption=caption, where=t.SHORT)
-
-
-def _at(size: Size, what: str, sets: Sequence[DataSet]) -> str:
-    """At which size sets are compared, in words."""
-    if len(sets) < 2:
-        return ""
-    if size.key is None:
-        return f" No two sets share a number of {what}: each stands as it is, so the figures do not compare."
-    who = "all of them have" if size.every else "two or more of them have; an en dash: too few"
-    return f" Sets compare at {whole(int(size.key))} {what}, the largest number that {who}."
-
-
-def _theirs(document: Document, found: Analysed, *cells: t.Cell | None) -> t.Row:
-    """A published figure, with where it stands and what it is of."""
-    source = f"published: {document.document}, {found.place}{f': {found.note}' if found.note else ''}"
-    return t.row(t.Cell(found.name, note=source), *cells)
-
-
-def _alone(sets: Sequence[DataSet], published: Published) -> t.Table:
-    size = shared_rows(sets)
-    keys = {key: "all rows" if key == ALL else f"{whole(int(key))} rows" for key in (size.key, ALL) if key}
-    columns = [measure(ALONE[kind], rows, percent, *SIZES, key, kind) for key, rows in keys.items() for kind in ALONE]
-    said = (
-        "Labels that a linear model gets right, in %, where it sees one sentence of the pair alone (out of fold, split "
-        "by premise). Far above the most frequent label, the label can be told without reading the pair. Below it, "
-        "rows that were held out together have left too few of their labels to learn from."
-    )
-    place = [column for column, _ in columns].index(t.Column(ALONE["hypothesis_only"], keys[ALL]))
-    theirs = [
-        _theirs(document, found, *(t.estimate(found.value) if n == place else None for n in range(len(columns))))
-        for document, found in published
-        if found.measure == "hypothesis_only" and found.task in {own.task for own in sets}
-    ]
-    return table("The label from one sentence", said + _at(size, "rows", sets), columns, sets, theirs)
-
-
-def _diversity(sets: Sequence[DataSet], field: str) -> t.Table:
-    size = shared_words(sets, field)
-    samples = {one.found("lexical", field, "self_bleu").get("sample") for one in sets}
-    sample = "samples" if len(samples) > 1 else f"{samples.pop()} sentences"
-    key = size.key or ""
-    columns = [
-        *(
-            measure(name, f"{whole(int(key))} words", how, "lexical", field, "budgets", key, kind)
-            for kind, (name, how) in (DIVERSITY.items() if key else ())
-        ),
-        measure("self-BLEU", sample, three, "lexical", field, "self_bleu", "value"),
-        measure("MTLD", "all text", tenth, "lexical", field, "mtld"),
-        measure("sentences", "all text", whole, "lexical", field, "texts"),
-        measure("words", "all text", whole, "lexical", field, "tokens"),
-    ]
-    said = "Each different sentence once. More is more varied, but for self-BLEU, where less is."
-    return table(f"Words of the {FIELDS[field]}", said + _at(size, "words", sets), columns, sets)
-
-
-def _cosine(sets: Sequence[DataSet]) -> t.Table:
-    # All labels together, and each of them where the sets share them and they are few.
-    labels = sets[0].labels
-    few = len(labels) <= 3 and all(one.labels == labels for one in sets)
-    columns = (
-        measure(label, name, three, "semantic", field, label, "cosine")
-        for field, name in FIELDS.items()
-        for label in (ALL, *(labels if few else ()))
-    )
-    said = "Mean cosine of two sentences drawn from a set; exact, whatever the number of rows. Less is more varied."
-    return table("Likeness in meaning", said, columns, sets)
-
-
-def _vocabulary(sets: Sequence[DataSet], published: Published) -> t.Table:
-    tasks = {one.task for one in sets}
-    theirs = [
-        _theirs(document, found, t.estimate(found.value, whole))
-        for document, found in published
-        if found.measure == "vocabulary" and found.task in tasks
+def compact(rows: str | None, words: str | None) -> list[Measure]:
+    """The columns that say most, where sets are compared at so many rows and words."""
+    return [
+        (Column("rows"), lambda one: estimate(one.find("rows") or one.find("difficulty", "rows"), whole)),
+        measure("hypothesis alone, %", percent, f"artefacts/sizes/{rows or ALL}/hypothesis_only"),
+        measure("V-information, bits", three, "difficulty/v_information/pair"),
+        measure("MTLD, hypotheses", tenth, f"lexical/hypothesis/budgets/{words or ''}/mtld"),
+        measure("mean cosine, hypotheses", three, f"semantic/hypothesis/{ALL}/cosine"),
+        (Column("leaks"), lambda one: estimate(one.leaks(), whole)),
+        measure("flagged", whole, "difficulty/noise/flagged"),
     ]
 
-    def ours(one: DataSet) -> t.Cell:
-        return t.estimate(sum(one.analysis["lexical"][field]["vocabulary"] for field in FIELDS), whole)
 
-    said = (
-        "Sizes, not diversity. Published: words counted in each sentence and added up. Ours: different words of the "
-        "premises and of the hypotheses, added. The definitions differ, and so do the numbers of rows."
-    )
-    columns: list[Measure] = [(t.Column("words"), ours)] if theirs else []
-    return table("Vocabulary, beside published counts", said, columns, sets, theirs)
+def alone(key: str, group: str) -> list[Measure]:
+    """What one sentence of the pair gives away, at a number of rows."""
+    return [measure(name, percent, f"artefacts/sizes/{key}/{kind}", group) for kind, name in ALONE.items()]
 
 
-def _entities(sets: Sequence[DataSet]) -> t.Table:
-    types = dict.fromkeys(kind for one in sets for kind in one.entities())
-    columns = (measure(kind, "", decimals, "entities", "types", kind, "per_1000") for kind in types)
-    said = "Named entities for each 1\u202f000 words. Types are those of OntoNotes."
-    return table("Entities", said, columns, sets)
-
-
-def _difficulty(sets: Sequence[DataSet]) -> t.Table:
-    columns = [
-        measure("rows", "", whole, "difficulty", "rows"),
-        measure("entropy of the labels", "bits", three, "difficulty", "entropy"),
-        *(measure(USED[view], "V-information, bits", three, "difficulty", "v_information", view) for view in USED),
-        *(measure(VIEWS[view], "right, %", percent, "difficulty", "accuracy", view) for view in VIEWS),
-        measure("PVI below 0, %", "to reread", percent, "difficulty", "negative"),
-        measure("flagged", "to reread", whole, "difficulty", "noise", "flagged"),
+def diversity(field: str, size: str | None, sample: str) -> list[Measure]:
+    """How varied the words of a field are: at a number of words, and over all text."""
+    at = f"lexical/{field}"
+    kinds = {"vocabulary": "different words", "ttr": "type-token ratio", "mtld": "MTLD"}
+    kinds |= {f"distinct_{n}": f"distinct-{n}" for n in (1, 2, 3)}
+    digits: dict[str, Callable[[float], str]] = {"vocabulary": whole, "mtld": tenth}
+    words = f"{whole(int(size or 0))} words"
+    return [
+        *(measure(n, digits.get(k, three), f"{at}/budgets/{size}/{k}", words) for k, n in kinds.items() if size),
+        measure("self-BLEU", three, f"{at}/self_bleu/value", sample),
+        measure("MTLD", tenth, f"{at}/mtld", "all text"),
+        measure("sentences", whole, f"{at}/texts", "all text"),
+        measure("words", whole, f"{at}/tokens", "all text"),
     ]
-    said = (
-        "How much a small model can use: bits of the label that it learns to tell (V-information), out of fold. "
-        "Lower is harder; the entropy is the most there is."
-    )
-    rows = {one.difficulty["rows"] for one in sets}
-    unequal = " The sets differ in rows, so the figures do not compare." if len(rows) > 1 else ""
-    return table("Difficulty for a small model", said + unequal, columns, sets)
 
 
-def _leakage(sets: Sequence[DataSet]) -> t.Table:
-    def column(suite: str, name: str, kinds: Sequence[str]) -> Measure:
-        def get(one: DataSet) -> t.Cell:
-            found = one.found("leakage", suite)
-            return t.estimate(sum(found[kind] for kind in kinds) if found else None, whole)
+def cosines(labels: Sequence[str]) -> list[Measure]:
+    """How near two sentences of a set lie to each other, over all rows and within labels."""
+    return [
+        measure(at, three, f"semantic/{f}/{at}/cosine", name) for f, name in FIELDS.items() for at in (ALL, *labels)
+    ]
 
-        return t.Column(name, suite), get
 
-    kinds = {"found": LEAKS, "near in meaning": ("embedding",)}
-    suites = dict.fromkeys(suite for one in sets for suite in one.found("leakage"))
-    columns = (column(suite, *kind) for suite in suites for kind in kinds.items())
-    said = (
-        "Rows of a set that stand in a suite: word by word, by 8-grams or nearly so (found), and those whose nearest "
-        "row lies above the limit in embeddings (near in meaning: to be read, not proof)."
-    )
-    return table("Rows that stand in a suite", said, columns, sets)
+# How much a small model can use, from the pair or a part of it.
+DIFFICULTY = [
+    measure("rows", whole, "difficulty/rows"),
+    measure("entropy of the labels", three, "difficulty/entropy", "bits"),
+    *(measure(VIEWS[v], three, f"difficulty/v_information/{v}", "V-information, bits") for v in [*VIEWS][:3]),
+    *(measure(name, percent, f"difficulty/accuracy/{view}", "right, %") for view, name in VIEWS.items()),
+    measure("PVI below 0, %", percent, "difficulty/negative", "to reread"),
+    measure("flagged", whole, "difficulty/noise/flagged", "to reread"),
+]

@@ -1,19 +1,20 @@
 """What the report says, without markup: sections of sentences, tables and plots, which each writer writes its way."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from nlilab.report.numbers import NONE, percent, plain, points
 
-Where = frozenset[Literal["terminal", "markdown", "page"]]
-EVERYWHERE: Where = frozenset(("terminal", "markdown", "page"))
-FILES: Where = frozenset(("markdown", "page"))
-PAGE: Where = frozenset(("page",))
-SHORT: Where = frozenset(("terminal", "markdown"))
-TERMINAL: Where = frozenset(("terminal",))
-MARKDOWN: Where = frozenset(("markdown",))
-
+# Where a part is shown.
+PLACES = {
+    **{
+        "everywhere": ("terminal", "markdown", "page"),
+        "files": ("markdown", "page"),
+        "short": ("terminal", "markdown"),
+    },
+    **{"terminal": ("terminal",), "markdown": ("markdown",), "page": ("page",)},
+}
 Piece = tuple[str, str | None]  # text, and what stood there where it was changed ("" is a deletion's text)
 
 
@@ -46,6 +47,9 @@ class Cell:
         return f"{self.text}{between}{note}{', contaminated' if self.tainted else ''}"
 
 
+Value = Cell | str | None
+
+
 @dataclass(frozen=True)
 class Row:
     """The cells of a row, the first of them its head; `rule`: a line above it; `ours`: set off from published rows."""
@@ -57,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Column:
-    """A column's head; columns of one `group` stand under its name. `choices` filter the rows."""
+    """A column's head; columns of one `group` stand under its name. A reader picks rows by its `choices`."""
 
     name: str
     group: str = ""
@@ -66,9 +70,13 @@ class Column:
     choices: Sequence[str] = ()
     ascending: bool = False  # rows come sorted by it
 
+    @property
+    def beside(self) -> str:
+        """What stands beside the name."""
+        return ", ".join(part for part in (self.group, self.note) if part)
+
     def __str__(self) -> str:
-        beside = ", ".join(part for part in (self.group, self.note) if part)
-        return f"{self.name} ({beside})" if beside else self.name
+        return f"{self.name} ({self.beside})" if self.beside else self.name
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ class Table:
     keys: int = 1  # columns that name a row
     folded: bool | Literal["open"] = False
     slug: str = ""  # with it, a reader sorts the table
-    where: Where = FILES
+    where: str = "files"
 
 
 @dataclass(frozen=True)
@@ -92,9 +100,9 @@ class Text:
     """Paragraphs, a list, findings that their tone colours, a heading that has an address, or a verbatim text."""
 
     lines: Sequence[Said]
-    kind: Literal["p", "caption", "list", "findings", "key", "warning", "h3", "h4", "code"] = "p"
+    kind: str = "p"  # caption, list, findings, key, warning, h3, h4, code
     slug: str = ""
-    where: Where = FILES
+    where: str = "files"
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ class Plots:
     """Small plots side by side."""
 
     plots: Sequence[Plot]
-    where: Where = PAGE
+    where: str = "page"
 
 
 Part = Text | Table | Plots
@@ -122,16 +130,21 @@ Part = Text | Table | Plots
 
 @dataclass(frozen=True)
 class Section:
-    """What stands under one heading; where none of its parts is shown, nor is the heading."""
+    """What stands under one heading; where none of its parts is shown, nor is the heading. Empty parts are not."""
 
     slug: str
     title: str
     parts: Sequence[Part]
     nav: str = ""
 
-    def at(self, place: Literal["terminal", "markdown", "page"]) -> list[Part]:
+    def at(self, place: str) -> list[Part]:
         """The parts that are shown at a place."""
-        return [part for part in self.parts if place in part.where]
+        return [part for part in self.parts if place in PLACES[part.where] and _held(part)]
+
+
+def _held(part: Part) -> bool:
+    """Whether a part has lines, rows or plots."""
+    return bool(part.lines if isinstance(part, Text) else part.rows if isinstance(part, Table) else part.plots)
 
 
 @dataclass(frozen=True)
@@ -140,10 +153,10 @@ class Report:
 
     title: str
     lead: str
-    sections: Sequence[Section] = field(default_factory=list)
+    sections: Sequence[Section] = ()
 
 
-def row(*values: Cell | str | None, rule: bool = False, ours: bool = False) -> Row:
+def row(*values: Value, rule: bool = False, ours: bool = False) -> Row:
     """A row of cells and plain texts; None is an empty cell."""
     return Row([v if isinstance(v, Cell) else Cell() if v is None else Cell(v) for v in values], rule, ours)
 
@@ -158,19 +171,12 @@ def left(*names: str) -> list[Column]:
     return [Column(name, kind="name") for name in names]
 
 
-def say(*lines: str, kind: Any = "p", where: Where = FILES) -> Text:
-    """Sentences without a tone; empty ones are left out."""
-    return Text([Said(line) for line in lines if line], kind, where=where)
-
-
 def estimate(found: Any, said: Callable[[float], str] = percent, **more: Any) -> Cell:
     """An estimate (a record with value, low, high), a plain number, or nothing."""
-    if found is None:
-        return Cell()
     if isinstance(found, int | float):
         return Cell(said(found), number=found, **more)
-    found = found if isinstance(found, Mapping) else vars(found)
-    if found.get("value") is None:
+    found = found if found is None or isinstance(found, Mapping) else vars(found)
+    if found is None or found.get("value") is None:
         return Cell()
     value, low, high = (said(found[key]) for key in ("value", "low", "high"))
     return Cell(value, low, high, **{"number": found["value"], **more})
@@ -184,9 +190,3 @@ def signed(value: float, ends: Any, **more: Any) -> Cell:
 def shade(value: float | None, **more: Any) -> Cell:
     """A share in percent that shades its cell."""
     return Cell(percent(value), heat=value, **more)
-
-
-def drop(parts: Iterable[Part | None]) -> list[Part]:
-    """The parts that are there and hold something."""
-    held = (part for part in parts if part)
-    return [p for p in held if (p.lines if isinstance(p, Text) else p.rows if isinstance(p, Table) else p.plots)]

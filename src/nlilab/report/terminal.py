@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text as Line
 
-from nlilab.report.tables import Cell, Column, Report, Table, Text
+from nlilab.report.tables import Cell, Column, Plots, Report, Table
 
 GAP, LEAST = 2, 4  # between columns, and of a name's column
 # Not every terminal can show typography.
@@ -35,7 +35,7 @@ def print_report(report: Report, page: Path) -> None:
         for part in parts:
             if isinstance(part, Table):
                 print_table(part, out)
-            elif isinstance(part, Text):
+            elif not isinstance(part, Plots):
                 for said in part.lines:
                     out.print(_plain(said.text))
     out.print(f"report: {page}", soft_wrap=True)
@@ -44,24 +44,27 @@ def print_report(report: Report, page: Path) -> None:
 def print_table(table: Table, out: Console | None = None) -> None:
     """Print a table within the width of the console; nothing of it is cut."""
     out = out or console()
-    for text in (table.title, table.caption):
-        if text:
-            out.print(_plain(text))
-    count = table.keys
+    for text in filter(None, (table.title, table.caption)):
+        out.print(_plain(text))
     texts = [[_cell(cell) for cell in row.cells] for row in table.rows]
-    widths = [max([_head(column), *(_width(row[n]) for row in texts)]) for n, column in enumerate(table.columns)]
-    _narrow(widths, count, out.width)
-    blocks = list(_blocks(widths, count, out.width))
+    heads = [_title(column) for column in table.columns]
+    # A head breaks between words, a cell where it has lines.
+    longest = [max(map(len, head.split()), default=0) for head in heads]
+    widths = [
+        max([least, *(len(line) for row in texts for line in row[n].split("\n"))]) for n, least in enumerate(longest)
+    ]
+    _narrow(widths, table.keys, out.width)
+    blocks = list(_blocks(widths, table.keys, out.width))
     for block in blocks:
-        places = [*range(count), *block]
-        # Of several blocks, each has the rows that have something in it.
-        rows = [row for row in texts if len(blocks) == 1 or any(row[n] != "-" for n in block)]
         grid = Grid(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+        places = [*range(table.keys), *block]
         for n in places:
             side: Any = "right" if table.columns[n].kind == "figure" else "left"
-            grid.add_column(_plain(_title(table.columns[n])), justify=side, overflow="fold", width=widths[n])
-        for row in rows:
-            grid.add_row(*(Line(row[n]) for n in places))
+            grid.add_column(_plain(heads[n]), justify=side, overflow="fold", width=widths[n])
+        for row in texts:
+            # Of several blocks, each has the rows that have something in it.
+            if len(blocks) == 1 or any(row[n] != "-" for n in block):
+                grid.add_row(*(Line(row[n]) for n in places))
         out.print(grid)
 
 
@@ -70,8 +73,7 @@ def _narrow(widths: list[int], names: int, width: int) -> None:
     widths[names:] = [min(one, width - names * (LEAST + GAP)) for one in widths[names:]]
     room = width - max(widths[names:], default=0) - names * GAP
     while sum(widths[:names]) > room and max(widths[:names]) > LEAST:
-        widest = widths.index(max(widths[:names]))
-        widths[widest] -= 1
+        widths[widths.index(max(widths[:names]))] -= 1
 
 
 def _blocks(widths: Sequence[int], names: int, width: int) -> Iterator[list[int]]:
@@ -87,16 +89,7 @@ def _blocks(widths: Sequence[int], names: int, width: int) -> Iterator[list[int]
 
 
 def _title(column: Column) -> str:
-    beside = ", ".join(part for part in (column.group, column.note) if part)
-    return f"{column.name}\n({beside})" if beside else column.name
-
-
-def _head(column: Column) -> int:
-    return max(map(len, _title(column).split()), default=0)
-
-
-def _width(cell: str) -> int:
-    return max(map(len, cell.split("\n")))
+    return f"{column.name}\n({column.beside})" if column.beside else column.name
 
 
 def _cell(cell: Cell) -> str:
@@ -109,6 +102,4 @@ def _cell(cell: Cell) -> str:
 
 
 def _plain(text: str) -> Line:
-    return Line(
-        "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text.translate(LETTERS))
-    )
+    return Line("".join(x if x.isprintable() or x == "\n" else " " for x in text.translate(LETTERS)))

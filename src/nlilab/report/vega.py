@@ -4,7 +4,7 @@ Colours are Okabe & Ito's, told apart by the colour-blind. The page sets them fo
 (`var(--blue)`), and text and grid take the page's own colour (`currentColor`). Names are never cut.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -22,6 +22,7 @@ BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY = HUES = tuple(f"var(--{name}
 SHAPES = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "triangle-right")
 MARKS = ("●", "◆", "■", "▲", "✚", "▼", "▶")
 TEXT = "currentColor"
+SHARES = "format(datum.value * 100, '.3~g')"  # an axis of shares in percent
 
 Rows = Sequence[Mapping[str, Any]]
 Spec = dict[str, Any]
@@ -41,6 +42,8 @@ CONFIG: Spec = {
     "header": {"labelLimit": 0, "titleLimit": 0},
     "title": {"color": TEXT, "subtitleColor": TEXT, "fontSize": 12, "anchor": "start", "limit": 0, "frame": "group"},
     "text": {"color": TEXT, "fontSize": 11, "limit": 0},
+    "point": {"filled": True, "size": 70, "opacity": 1},
+    "rule": {"strokeWidth": 2.5},
 }
 
 
@@ -60,7 +63,12 @@ def picture(spec: Mapping[str, Any]) -> str:
     return svg.replace(TEXT, "#1c1e21")
 
 
-def named_rows(rows: Rows, width: int, layers: list[Spec]) -> Spec:
+def layered(rows: Iterable[Mapping[str, Any]], width: int, height: Any, layers: Sequence[Spec], **more: Any) -> Spec:
+    """Layers over the same rows."""
+    return {"data": {"values": list(rows)}, "width": width, "height": height, "layer": list(layers), **more}
+
+
+def named_rows(rows: Rows, width: int, layers: Sequence[Spec]) -> Spec:
     """Layers over named rows: the names (`y`) on the left, one row each, in the order of the data."""
     order = list(dict.fromkeys(row["y"] for row in rows))
     two = any("\n" in name for name in order)
@@ -72,23 +80,15 @@ def named_rows(rows: Rows, width: int, layers: list[Spec]) -> Spec:
     placed = [
         one if "datum" in one["encoding"]["x"] else {**one, "encoding": {"y": y, **one["encoding"]}} for one in layers
     ]
-    step = TWO_LINES if two else ROW
-    return {"data": {"values": list(rows)}, "width": width, "height": {"step": step}, "layer": placed}
+    return layered(rows, width, {"step": TWO_LINES if two else ROW}, placed)
 
 
-def across(field: str, domain: list[float], sign: bool = False, axis: Spec | None = None) -> Spec:
-    """The horizontal encoding of a share, shown in percent (or in signed points)."""
-    plus = "datum.value > 0 ? '+' : ''" if sign else "''"
-    shares: Spec = {"labelExpr": f"({plus}) + format(datum.value * 100, '.3~g')", "tickCount": 5}
-    scale_ = {"domain": domain, "nice": False, "zero": False}
-    shown = {"title": None, "grid": True, **(shares if axis is None else axis)}
-    return {"field": field, "type": "quantitative", "scale": scale_, "axis": shown}
-
-
-def upward(field: str, domain: list[float], title: str, percent: bool = False) -> Spec:
-    """The vertical encoding of a number, or of a share in percent."""
-    axis = {"tickCount": 3, "title": title} | ({"labelExpr": "format(datum.value * 100, '.3~g')"} if percent else {})
-    return {"field": field, "type": "quantitative", "scale": {"domain": domain, "nice": False}, "axis": axis}
+def scaled(field: str, domain: Sequence[float], shares: bool = True, sign: bool = False, **axis: Any) -> Spec:
+    """The encoding of a number, or of a share that is shown in percent (or in signed points)."""
+    label = {"labelExpr": f"(datum.value > 0 ? '+' : '') + {SHARES}" if sign else SHARES} if shares else {}
+    shown = {"title": None, "grid": True, "tickCount": 5, **label, **axis}
+    scale = {"domain": list(domain), "nice": False, "zero": False}
+    return {"field": field, "type": "quantitative", "scale": scale, "axis": shown}
 
 
 def scale(field: str, values: Mapping[str, Any]) -> Spec:
@@ -97,9 +97,14 @@ def scale(field: str, values: Mapping[str, Any]) -> Spec:
     return {"field": field, "type": "nominal", "scale": held, "legend": None}
 
 
-def cycled(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+def cycled(field: str, names: Sequence[str], values: Sequence[Any]) -> Spec:
     """A value for each name, from the beginning again where they run out."""
-    return dict(zip(names, cycle(values), strict=False))
+    return scale(field, dict(zip(names, cycle(values), strict=False)))
+
+
+def looks(field: str, names: Sequence[str]) -> Spec:
+    """A colour and a shape for each name."""
+    return {"color": cycled(field, names, HUES), "shape": cycled(field, names, SHAPES)}
 
 
 def layer(mark: str, x: Spec, rows: Rows | None = None, encoding: Spec | None = None, **look: Any) -> Spec:
@@ -108,15 +113,27 @@ def layer(mark: str, x: Spec, rows: Rows | None = None, encoding: Spec | None = 
     return {**own, "mark": {"type": mark, **look}, "encoding": {"x": x, **(encoding or {})}}
 
 
-def dots(x: Spec, encoding: Spec | None = None, **look: Any) -> Spec:
-    """A point for each row."""
-    return layer("point", x, None, encoding, **{"filled": True, "size": 75, "opacity": 1, **look})
+def spans(
+    x: Spec,
+    ends: tuple[str, str] = ("low", "high"),
+    rows: Rows | None = None,
+    encoding: Spec | None = None,
+    **look: Any,
+) -> Spec:
+    """A line (or another mark) from one field to another."""
+    within = {"x2": {"field": ends[1]}, **(encoding or {})}
+    return layer(look.pop("mark", "rule"), {**x, "field": ends[0]}, rows, within, **look)
 
 
-def spans(x: Spec, ends: tuple[str, str] = ("low", "high"), rows: Rows | None = None, **look: Any) -> Spec:
-    """A line from one field to another; `encoding` among its looks is one."""
-    encoding = {"x2": {"field": ends[1]}, **look.pop("encoding", {})}
-    return layer(look.pop("mark", "rule"), {**x, "field": ends[0]}, rows, encoding, **{"strokeWidth": 2.5, **look})
+def dots(rows: Rows, x: Spec, width: int, look: Spec | str, behind: Sequence[Spec] = (), span: bool = True) -> Spec:
+    """A dot for each row, with its interval and, where rows have one, their `text`; other layers behind them.
+
+    `look` is a colour for all, or encodings by channel.
+    """
+    look = {"color": {"value": look}} if isinstance(look, str) else look
+    line = spans(x, encoding={key: own for key, own in look.items() if key != "shape"})
+    beside = [values_beside(width)] if "text" in rows[0] else []
+    return named_rows(rows, width, [*behind, *([line] if span else []), layer("point", x, None, look), *beside])
 
 
 def values_beside(width: int, rows: Rows | None = None) -> Spec:
@@ -127,12 +144,12 @@ def values_beside(width: int, rows: Rows | None = None) -> Spec:
 def rule_at(value: float, x: Spec) -> Spec:
     """A dashed line through all rows."""
     held = {key: part for key, part in x.items() if key != "field"} | {"datum": value}
-    return layer("rule", held, strokeDash=[3, 3], color=TEXT, opacity=0.5)
+    return layer("rule", held, strokeDash=[3, 3], strokeWidth=1, color=TEXT, opacity=0.5)
 
 
 def zero() -> Spec:
     """A line through all rows at nothing, drawn once."""
-    return layer("rule", {"datum": 0}, [{}], color=TEXT, opacity=0.6)
+    return layer("rule", {"datum": 0}, [{}], strokeWidth=1, color=TEXT, opacity=0.6)
 
 
 def key(names: Sequence[str]) -> list[Said]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from nlilab.core.params import read_yaml
 from nlilab.report.cards.sets import bare
 
@@ -29,12 +31,11 @@ def made(path: str) -> Made | None:
     makers = {out["path"]: (name, out["md5"]) for name, stage in stages.items() for out in stage.get("outs", [])}
     if path not in makers:
         return None
-    seen: dict[str, None] = {}
+    seen: set[str] = set()
     waiting = [makers[path][0]]
     while waiting:
-        name = waiting.pop()
-        if name not in seen:
-            seen[name] = None
+        if (name := waiting.pop()) not in seen:
+            seen.add(name)
             needed = [dep["path"] for dep in stages[name].get("deps", [])]
             waiting += [maker for out, (maker, _) in makers.items() if any(_within(out, dep) for dep in needed)]
     params: dict[str, dict[str, Any]] = {}
@@ -44,9 +45,14 @@ def made(path: str) -> Made | None:
     return Made(*makers[path], params=params)
 
 
+def as_yaml(traced: Made | None) -> str:
+    """The parameters of all stages upstream; empty where nobody knows."""
+    return yaml.safe_dump(dict(traced.params), sort_keys=True, width=1000) if traced else ""
+
+
 def _within(one: str, other: str) -> bool:
     """Whether one path is the other, or lies beneath it, or the other way round."""
-    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
 def scrubbed(value: Any, key: str = "") -> Any:

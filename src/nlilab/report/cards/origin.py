@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,13 @@ class Origin:
     rows: int
     licence: str
     source: str
-    settings: Mapping[str, Any] | None
-    models: Mapping[str, int]
-    prompts: Sequence[tuple[str, str, str, int]]
-    judges: Sequence[str]
-    refused: Mapping[str, int]
-    correction: Mapping[str, Any] | None
     curation: Mapping[str, Any] | None
+    settings: Mapping[str, Any] | None = None
+    models: Mapping[str, int] = field(default_factory=dict)
+    prompts: Sequence[tuple[str, str, str, int]] = ()
+    judges: Sequence[str] = ()
+    refused: Mapping[str, int] = field(default_factory=dict)
+    correction: Mapping[str, Any] | None = None
 
     @property
     def by_grammar(self) -> bool:
@@ -66,9 +66,8 @@ def origins(shared: Shared) -> list[Origin]:
     if shared.kind == "suites":
         return [_human(shared.rest, len(shared.rows), "suites", None)]
     if shared.kind == "arms":
-        counts = shared.rows["source"].value_counts()
-        rows = {name: shared.rows[shared.rows["source"] == name] for name in sorted(counts.index)}
-        return [origin(name, _traced(name, own), "curated") for name, own in rows.items()]
+        parts = {str(name): own for name, own in shared.rows.groupby("source")}
+        return [origin(name, _traced(name, own), "curated") for name, own in parts.items()]
     return [origin(shared.rest, shared.rows, shared.kind)]
 
 
@@ -80,19 +79,19 @@ def origin(name: str, rows: pd.DataFrame, kind: str) -> Origin:
     task, _, generator = name.partition("/")
     entry = conf_entry("generators", generator, GeneratorEntry)
     rejects = DATA / "generated" / f"{name}.rejects.parquet"
-    corrected = kind in ("labelled", "curated")
+    refused = read_table(rejects)["reason"].astype(str).map(told) if rejects.is_file() else pd.Series()
     return Origin(
-        name=name,
-        rows=len(rows),
-        licence=licence_of(name),
-        source="the embedded grammar, not a language model" if entry.provider == EMBEDDED else "a language model",
+        name,
+        len(rows),
+        licence_of(name),
+        "the embedded grammar, not a language model" if entry.provider == EMBEDDED else "a language model",
+        curation,
         settings=scrubbed(entry.model_dump(exclude_defaults=True)),
         models=_counts(rows, "model"),
         prompts=_prompts(rows, task),
         judges=list(_counts(rows, "judge")),
-        refused=_refused(read_table(rejects)) if rejects.is_file() else {},
-        correction=found(METRICS / "correct" / f"{name}.json") if corrected else None,
-        curation=curation,
+        refused=_counts(refused.to_frame("reason"), "reason"),
+        correction=found(METRICS / "correct" / f"{name}.json") if kind in ("labelled", "curated") else None,
     )
 
 
@@ -101,7 +100,7 @@ def _human(name: str, rows: int, folder: str, curation: Mapping[str, Any] | None
     entry = conf_entry("datasets", name, Dataset)
     card = found(METRICS / folder / f"{name}.json") or entry.model_dump()
     source = f"{card['source']} ({entry.hub} at {entry.revision})" if entry.hub else card["source"]
-    return Origin(name, rows, card["licence"], source, None, {}, (), (), {}, None, curation)
+    return Origin(name, rows, card["licence"], source, curation)
 
 
 def licence_of(source: str) -> str:
@@ -118,16 +117,11 @@ def found(path: Path) -> Any:
     return read_json(path) if path.is_file() else None
 
 
-def identifier(licence: str) -> str:
-    """The hub's identifier of a licence, `other` where it has none."""
-    name = licence.strip().lower().replace(" ", "-")
-    return name if name in LICENCES else "other"
-
-
 def identifiers(licences: Sequence[str]) -> str | list[str]:
-    """The hub's identifiers of licences, each once; a single one by itself."""
-    names = list(dict.fromkeys(map(identifier, licences)))
-    return names[0] if len(names) == 1 else names
+    """The hub's identifiers of licences, each once, `other` where it has none; a single one by itself."""
+    names = (licence.strip().lower().replace(" ", "-") for licence in licences)
+    known = list(dict.fromkeys(name if name in LICENCES else "other" for name in names))
+    return known[0] if len(known) == 1 else known
 
 
 def _traced(name: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -142,20 +136,12 @@ def _traced(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _counts(rows: pd.DataFrame, column: str) -> dict[str, int]:
     """Rows by the values of a column, the most frequent first; empty where there is no such column."""
-    if column not in rows:
-        return {}
-    counts = Counter(rows[column].dropna().astype(str).map(bare))
+    counts = Counter(rows[column].dropna().astype(str).map(bare) if column in rows else ())
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _refused(rejects: pd.DataFrame) -> dict[str, int]:
-    """Answers that were not taken, by their reason."""
-    return _counts(rejects.assign(reason=rejects["reason"].astype(str).map(told)), "reason")
 
 
 def _prompts(rows: pd.DataFrame, task: str) -> list[tuple[str, str, str, int]]:
     """Which prompt file asked for which label, by the digest that the rows carry."""
-    label = "constrained_label" if "constrained_label" in rows else "label"
     if "prompt" not in rows:
         return []
     files = {
@@ -163,5 +149,6 @@ def _prompts(rows: pd.DataFrame, task: str) -> list[tuple[str, str, str, int]]:
         for folder in (TASKS / task / "generate", TASKS / "strategies")
         for path in sorted(folder.rglob("*.md"))
     }
-    counts = Counter(zip(rows[label].astype(str), rows["prompt"].astype(str), strict=True))
+    labels = rows["constrained_label" if "constrained_label" in rows else "label"]
+    counts = Counter(zip(labels.astype(str), rows["prompt"].astype(str), strict=True))
     return [(name, key, files.get(key, "(no longer there)"), count) for (name, key), count in sorted(counts.items())]

@@ -1,6 +1,5 @@
 """Cards as Markdown: the templates beside this file, and tables in which text of the data is text."""
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,10 +14,5 @@ def rendered(template: str, **facts: Any) -> str:
         loader=PackageLoader(__package__, "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(safe=markdown.safe, percent=percent, listed=listed)
-    environment.globals["table"] = table
+    environment.globals["table"] = markdown.table
     return environment.get_template(template).render(**facts).strip() + "\n"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table of plain cells."""
-    return "\n".join(markdown.table(head, ([str(cell) for cell in row] for row in rows)))

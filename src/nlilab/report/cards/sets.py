@@ -18,27 +18,6 @@ DATA = Path("data")
 SPLITS = {"train": "train", "dev": "validation"}  # ours -> the hub's
 FIRST = ("id", *TEXT, "label")
 
-COLUMNS = {
-    "id": "stable: from the plan's cell, or the dataset's own",
-    "premise": "the first text of the pair",
-    "hypothesis": "the second text of the pair",
-    "label": "the label to train on or to judge by: the corrected one where labels were corrected",
-    "constrained_label": "the label that the text was asked for with",
-    "verdict": "what correction did: kept, relabelled, dropped or unjudged (the last two leave label empty)",
-    "explanation": "why, as the judge put it",
-    "judge": "who judged",
-    "context": "the setting that the text was written for",
-    "generator": "who wrote it: a name of conf/generators.yaml",
-    "model": "the model's id, as the provider returned it",
-    "prompt": "digest of the prompt file",
-    "request": "digest of the whole request",
-    "cost_usd": "dollars that its own answer cost, at list price",
-    "task": "the task that the row is an instance of",
-    "group": "the cluster for a bootstrap: rows that share it are not independent",
-    "cell": "the suite's own subdivision",
-    "source": "the table that the row was drawn from",
-}
-
 
 @dataclass(frozen=True)
 class Shared:
