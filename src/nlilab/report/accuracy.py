@@ -57,6 +57,7 @@ def accuracy(facts: Facts) -> t.Section:
         t.say(lead, where=t.PAGE),
         by_suite(facts, run.suites, plots.accuracy, lambda suite: plots.judged(facts, suite)),
         t.Table(columns, [*lines, most], caption=caption, where=t.EVERYWHERE),
+        t.say(*(one["said"] for one in facts.learnt.values()), where=t.EVERYWHERE),
         _attacked(facts),
         _detected(facts),
         *_further(facts),

@@ -42,6 +42,7 @@ class Facts:
     accuracy: Mapping[str, Mapping[str, Any]]
     pairs: list[Pair]
     steps: Mapping[str, int]
+    learnt: Mapping[str, Any]  # seeds that never learnt, by model
     scores: Mapping[str, Any]
     suites: Mapping[str, Any]
     sources: Mapping[str, Any]
@@ -192,6 +193,7 @@ def load(metrics: Path) -> Facts:
         accuracy={suite: {m: accuracy[suite][m] for m in run.models if m in accuracy[suite]} for suite in run.suites},
         pairs=pairs_of(comparison, run.suites),
         steps={model: comparison["steps"][model] for model in run.models},
+        learnt={model: one for model, one in comparison.get("learnt", {}).items() if model in run.models},
         scores=ordered(read_json(metrics / "scores.json")),
         suites=suites,
         sources=each("sources", run.datasets),
