@@ -16,11 +16,13 @@ from nlilab.core.schema import THREE_WAY
 from nlilab.model import trainer
 from nlilab.model.checkpoint import load_trained
 from nlilab.model.classifier import predict
+from nlilab.model.learnt import at_end, chance, left_chance
 from nlilab.model.settings import TrainSettings
 from nlilab.model.trainer import out_of_fold, train
 from nlilab.tasks.reading import Reading
 
 NLI = Reading(tasks={"nli": list(THREE_WAY)})
+COLS = ["task", "label"]
 WORDS = {"entailment": "yes", "neutral": "maybe", "contradiction": "no"}
 
 
@@ -66,6 +68,37 @@ def test_training_learns_reports_its_budget_and_gives_the_same_bytes(settings: T
     assert sha256(tmp_path / "a/model.safetensors") != sha256(tmp_path / "c/model.safetensors")
     found = predict(tmp_path / "a", toy(30), 8, 64)
     assert (np.array(THREE_WAY)[found.argmax(axis=1)] == toy(30)["label"]).mean() > 0.9
+
+
+def test_a_training_that_never_left_chance_is_told_from_one_that_learnt(
+    settings: TrainSettings, tmp_path: Path
+) -> None:
+    def end(rows: pd.DataFrame, reading: Reading = NLI, **changes: object) -> tuple[bool | None, str]:
+        trained = train(rows, settings.model_copy(update=changes), 1, tmp_path / "m", reading)
+        assert trained.facts()["left_chance"] == trained.left_chance and trained.facts()["end"] == trained.end
+        return trained.left_chance, trained.last
+
+    rows = toy(120)
+    learnt, said = end(rows)
+    assert learnt and "chance" not in said
+    assert end(rows, learning_rate=0.9)[0] is False  # diverged
+    blind, said = end(rows, NLI.model_copy(update={"view": "nothing"}))
+    assert blind is False and said.endswith("which is chance (1.099): it never learnt")
+    # Nothing is said of what was not trained, has one label alone, or was made to be hard.
+    assert end(rows, steps=0) == (None, "untuned")
+    assert end(rows.assign(label=THREE_WAY[0]), steps=2)[0] is None
+    assert end(rows.assign(adversarial=rows.index < 9), steps=2)[0] is None
+
+
+def test_chance_knows_the_labels_of_each_task_and_their_frequencies() -> None:
+    def loss(tasks: dict[str, list[str]]) -> float:
+        return chance(pd.DataFrame([(task, label) for task, labels in tasks.items() for label in labels], columns=COLS))
+
+    assert loss({"nli": list(THREE_WAY) * 7}) == pytest.approx(np.log(3))
+    assert loss({"boolq": ["true"] * 9 + ["false"]}) == pytest.approx(0.325083, abs=1e-6)
+    assert loss({"nli": list(THREE_WAY) * 2, "boolq": ["true", "false"] * 3}) == pytest.approx(np.log(6) / 2)
+    assert at_end([{"step": step, "loss": float(step)} for step in range(4, 90, 4)], 90) == 86  # steps 84 and 88
+    assert [left_chance(value, np.log(3)) for value in (1.1, 1.09, 1.08, float("nan"))] == [False, False, True, False]
 
 
 def test_two_step_training_goes_on_from_the_first_model(settings: TrainSettings, trained: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from nlilab.core.files import write_json, write_table, write_text
 from nlilab.core.schema import THREE_WAY
 from nlilab.stages import score as score_stage
 from nlilab.verdict.compare import CompareSettings, Suite, compare, suite_from_rows
+from nlilab.verdict.learnt import learnt
 from nlilab.verdict.permuted import blamed, guard_models, permuted_models
 from nlilab.verdict.suites import Answers, guard, guard_message, slices
 
@@ -68,6 +69,42 @@ def test_a_heuristics_suite_improves_only_in_both_gold_classes() -> None:
 def test_one_seed_is_never_enough() -> None:
     found = compare([suite({"a": (0.9, 0.9), "b": (0.4, 0.4)}, seeds=1)], SETTINGS, {"a": 1, "b": 1})
     assert verdict(found, "b", "a")[0] == "inconclusive" and "one seed" in verdict(found, "b", "a")[1]
+
+
+def test_seeds_that_never_learnt_are_counted_with_their_reason() -> None:
+    def run(left: bool | None = True, steps: int = 90) -> dict:
+        return {"left_chance": left, "end": 1.0988, "chance": 1.0986, "total_steps": steps}
+
+    def suite_of(adversarial: bool, **given: int) -> dict:
+        seeds = {
+            str(seed): {"rows": 1000, "classes": {"a": {"predicted": most}, "b": {"predicted": 1000 - most}}}
+            for seed, most in enumerate(given.values(), 1)
+        }
+        return {"adversarial": adversarial, "models": {"raw": seeds, "hardened": seeds}}
+
+    # Seed 2 answers the same to every row of the plain suites, seed 3 to those of one and to the adversarial alone.
+    scores = {
+        "one": suite_of(False, first=500, second=998, third=1000),
+        "two": suite_of(False, first=600, second=1000, third=900),
+        "hans": suite_of(True, first=1000, second=400, third=1000),
+    }
+    trained = {
+        "raw": {1: run(left=False), 2: run(), 3: run()},
+        "hardened": {1: run(left=None), 2: run(left=None), 3: run(left=None)},
+        "untuned": {1: run(left=None, steps=0)},
+    }
+    found = learnt(trained, scores)
+    assert {model: (one["left_chance"], one["seeds"]) for model, one in found.items()} == {
+        "raw": (1, 3),
+        "hardened": (2, 3),
+    }
+    assert found["raw"]["said"] == (
+        "raw: 1 of 3 seeds left chance (seed 1: training loss 1.099 at its end, chance is 1.099; "
+        "seed 2: one label for every row of every suite)"
+    )
+    fine = learnt({"raw": {1: run(), 3: run()}}, scores)["raw"]
+    assert fine == {"seeds": 2, "left_chance": 2, "never": {}, "said": ""}
+    assert learnt({"raw": {1: run()}}, {"hans": scores["hans"]})["raw"]["left_chance"] == 1  # no suite can tell
 
 
 def test_one_model_has_intervals_and_no_pairs() -> None:

@@ -162,6 +162,7 @@ def test_a_finished_run_has_its_tables_and_does_nothing_twice(finished: Path) ->
     summary = json.loads((finished / "metrics/summary.json").read_text())
     assert set(summary["accuracy"]) == set(LIGHT["models"])
     assert sum(summary["verdicts"].values()) == 6 * 2 + 1 * 2
+    assert set(summary["never_learnt"]) == set(LIGHT["models"])
     table = sh(finished, "nlilab", "table")
     assert "raw-then-corrected" in table and table.strip().endswith("reports/report.html")
     assert ran(sh(finished, "dvc", "repro")) == []

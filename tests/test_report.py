@@ -76,6 +76,17 @@ def test_verdicts_are_sentences_about_the_later_model(run: Path) -> None:
     assert found in Outline(html_of()).text
 
 
+def test_seeds_that_never_learnt_are_said_beside_accuracy(run: Path, capsys: Any) -> None:
+    assert "left chance" not in html_of()  # a comparison that does not know
+    line = "raw: 2 of 3 seeds left chance (seed 1: one label for every row of every suite)"
+    found = read_json(Path("metrics/comparison.json"))
+    known = {"raw": {"said": line}, "corrected": {"said": ""}, "removed": {"said": "removed: 0 of 3 seeds"}}
+    write_json(Path("metrics/comparison.json"), found | {"learnt": known})
+    print_of()
+    for text in (Outline(html_of()).text, markdown_of(), " ".join(capsys.readouterr().out.split())):
+        assert line in text and "removed: 0" not in text
+
+
 def test_what_a_pair_fixed_less_what_it_introduced_is_the_difference_printed(run: Path) -> None:
     pair = pairs_of(read_json(Path("metrics/comparison.json")), ["plain"])[0]
     assert (pair.model, pair.baseline, pair.verdict) == ("corrected", "raw", "better")

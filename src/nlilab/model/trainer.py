@@ -20,6 +20,7 @@ from nlilab.model.classifier import Floats, encode, pick_precision, predict_load
 from nlilab.model.freelb import FreeLbTrainer
 from nlilab.model.heads import Classifier, core
 from nlilab.model.launch import process, processes
+from nlilab.model.learnt import at_end, chance, left_chance
 from nlilab.model.memory import memory_explained
 from nlilab.model.settings import FreeLb, TrainSettings
 from nlilab.tasks.reading import Reading
@@ -42,15 +43,28 @@ class Trained:
     truncated: int
     parameters: int  # of the whole model, head included
     losses: list[dict[str, float]]
+    chance: float | None  # the loss of a model that knows nothing; None where rows were made to be hard for it
+
+    @property
+    def end(self) -> float | None:
+        """The loss at the end."""
+        return at_end(self.losses, self.steps)
+
+    @property
+    def left_chance(self) -> bool | None:
+        """Whether the model learnt anything; None where its loss does not say."""
+        return left_chance(self.end, self.chance)
 
     @property
     def last(self) -> str:
         """The loss at the end, in words."""
-        return f"loss {self.losses[-1]['loss']:.3f}" if self.losses else "untuned"
+        never = f", which is chance ({self.chance:.3f}): it never learnt" if self.left_chance is False else ""
+        return "untuned" if self.end is None else f"loss {self.end:.3f}{never}"
 
     def facts(self) -> dict[str, Any]:
         """What a training's metrics file holds."""
-        return {("rows" if name == "examples" else name): value for name, value in asdict(self).items()}
+        found = {("rows" if name == "examples" else name): value for name, value in asdict(self).items()}
+        return found | {"end": self.end, "left_chance": self.left_chance}
 
 
 def train(
@@ -100,7 +114,10 @@ def _fit(
             losses = _run(classifier, examples, settings, seed, precision, callbacks, adversary)
     epochs = round(steps * settings.batch_size / max(1, len(rows)), 3)
     parameters = sum(parameter.numel() for parameter in classifier.model.parameters())
-    return classifier, Trained(steps, len(rows), epochs, precision, encoded.truncated, parameters, losses)
+    # What is made against a model keeps its loss up, however much it learnt.
+    hard = adversary is not None or ("adversarial" in rows and bool(rows["adversarial"].any()))
+    by_chance = None if hard or rows.empty else round(chance(rows), 6)
+    return classifier, Trained(steps, len(rows), epochs, precision, encoded.truncated, parameters, losses, by_chance)
 
 
 def _examples(inputs: list[dict[str, list[int]]], rows: pd.DataFrame, reading: Reading) -> list[dict[str, Any]]:

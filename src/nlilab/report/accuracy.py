@@ -26,6 +26,7 @@ def accuracy(facts: Facts) -> t.Section:
         say("accuracy drawn", facts, where="page"),
         by_suite(facts, run.suites, plots.accuracy),
         table("accuracy", facts, [*rows, most], suite_heads(facts, run.suites)),
+        lines(*(one["said"] for one in facts.learnt.values()), where="everywhere"),
         lines(*notes(started(run.models, run, facts.params), facts.suites, load_bases()), where="everywhere"),
         table(
             "accuracy under attack", facts, ([m, *_attacked(facts, m)] for m in (run.models if under else ())), under

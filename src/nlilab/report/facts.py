@@ -46,6 +46,7 @@ class Facts:
     pairs: list[Pair]
     steps: Mapping[str, int]
     parameters: Mapping[str, int | None]
+    learnt: Mapping[str, Any]  # seeds that never learnt, by model
     scores: Mapping[str, Any]
     suites: Mapping[str, Any]
     sources: Mapping[str, Any]
@@ -185,6 +186,7 @@ def load(metrics: Path) -> Facts:
         pairs=pairs_of(comparison, run.suites),
         steps={model: comparison["steps"][model] for model in run.models},
         parameters={model: comparison.get("parameters", {}).get(model) for model in run.models},
+        learnt={model: one for model, one in comparison.get("learnt", {}).items() if model in run.models},
         scores=ordered(read_json(metrics / "scores.json")),
         suites=suites,
         sources=each("sources", run.datasets),

@@ -9,6 +9,7 @@ from nlilab.core.command import run
 from nlilab.core.files import read_json, read_table, tell_strays, write_json
 from nlilab.core.params import Run, run_settings, section
 from nlilab.verdict.compare import VERDICTS, CompareSettings, Suite, compare, suite_from_rows, under_attack
+from nlilab.verdict.learnt import learnt
 from nlilab.verdict.robustness import CLEAN, under
 
 
@@ -26,7 +27,10 @@ def main(
         name: suite_from_rows(name, table[table["suite"] == name], run_.models, run_.seeds)
         for name in [*run_.suites, *clean.values(), *attacked]
     }
-    steps = {model: read_json(training / f"{model}-{run_.seeds[0]}.json")["total_steps"] for model in run_.models}
+    trained = {
+        model: {seed: read_json(training / f"{model}-{seed}.json") for seed in run_.seeds} for model in run_.models
+    }
+    steps = {model: trained[model][run_.seeds[0]]["total_steps"] for model in run_.models}
     compared = [suites[name] for name in [*run_.suites, *attacked]]
     labels = {arm: set(read_json(arms / f"{arm}.json")["labels"]) for arm in run_.harden.arms}
     contaminated = _contaminated(run_, section("attack", AttackSettings), compared, labels)
@@ -37,10 +41,14 @@ def main(
         | {"models": under_attack(suites[clean[entry["suite"]]], suites[name], bases, settings)}
         for name, entry in attacked.items()
     }
+    scored = read_json(scores)
+    found["learnt"] = learnt(trained, scored)
     write_json(out, found)
     flips = {name: read_json(corrections / f"{name}.json")["flip_rate"] for name in run_.written()}
-    write_json(summary, _summary(found, read_json(scores)) | {"flip_rate": flips})
-    print("\n".join(f"{p['model']} against {p['baseline']} on {p['suite']}: {p['verdict']}" for p in found["pairs"]))
+    write_json(summary, _summary(found, scored) | {"flip_rate": flips})
+    never = [one["said"] for one in found["learnt"].values() if one["never"]]
+    verdicts = [f"{p['model']} against {p['baseline']} on {p['suite']}: {p['verdict']}" for p in found["pairs"]]
+    print("\n".join([*never, *verdicts]))
 
 
 def _sizes(run_: Run, training: Path, arms: Path) -> dict[str, dict[str, int | None]]:
@@ -86,6 +94,7 @@ def _summary(found: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
         "verdicts": {name: verdicts.count(name) for name in VERDICTS},
         "won_back": won,
         "guard_warnings": sum(suite["guard"]["warned"] for suite in scores.values()),
+        "never_learnt": {model: len(one["never"]) for model, one in found["learnt"].items()},
     }
 
 

@@ -202,6 +202,7 @@ def _suite(
     table = pd.concat([shown, pd.DataFrame(correct)], axis=1)
     majority = float(shown["label"].value_counts(normalize=True).max()) if kind != "pick-one" else None
     scores: dict[str, object] = {"models": models, "guard": guarded, "majority": majority}
+    scores["adversarial"] = card["adversarial"]
     return scores, table
 
 
