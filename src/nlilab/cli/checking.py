@@ -60,7 +60,7 @@ def mistakes(top: Mapping[str, Any], conf: Conf) -> list[str]:
     """All that is wrong with the top of params.yaml and the entries of conf/ (datasets, generators) that it names."""
     found = Found()
     found.by(check_keys, top)
-    run = found.by(run_of, top)
+    run = None if found.mistakes else found.by(run_of, top)  # which would name an unknown key again
     for name, place in SECTIONS.items():
         module, model = place.split(":")
         found.by(section_of, top, name, getattr(import_module(module), model))
