@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the project's own parameters, to be spoilt."""
-    for name in ("params.yaml", "dvc.yaml", "conf", "presets", "tasks"):
+    for name in ("params.yaml", "dvc.yaml", "conf", "presets", "tasks", "data/embedded"):
         source = ROOT / name
         shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -107,6 +107,15 @@ def test_all_mistakes_are_named_at_once(project: Path) -> None:
         cli.check()
     lines = str(caught.value).splitlines()
     assert all(f"'{name}'" in line for name, line in zip(("gramar", "handwriten", "heuristic"), lines, strict=False))
+
+
+def test_a_file_of_the_users_that_is_missing_or_not_pinned_is_named_before_anything_runs(project: Path) -> None:
+    (project / "data/embedded/held-out.jsonl").unlink()
+    with pytest.raises(UserError, match=r"held-out: no file data/embedded/held-out\.jsonl .* correct `path`"):
+        cli.check()
+    (project / "data/embedded/held-out.jsonl").write_text("{}")
+    with pytest.raises(UserError, match=r"held-out: .* expected 5c3f724f"):
+        cli.check()
 
 
 def test_an_arm_that_is_defined_but_not_named_is_to_be_named_in_arms(project: Path) -> None:
