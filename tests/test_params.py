@@ -1,5 +1,6 @@
 """Parameters: whatever is misspelt, of the wrong type or impossible is named with its path and what is allowed."""
 
+import re
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the project's own parameters, to be spoilt."""
-    for name in ("params.yaml", "dvc.yaml", "conf", "presets", "tasks"):
+    for name in ("params.yaml", "dvc.yaml", "conf", "presets", "tasks", "data/embedded"):
         source = ROOT / name
         shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -90,10 +91,40 @@ def test_the_shipped_parameters_are_sound_and_short(project: Path, capsys: pytes
     ],
 )
 def test_each_mistake_is_one_line_with_its_remedy(project: Path, path: str, value: object, message: str) -> None:
+    """What follows from it may stand below it, a line each."""
     change(project, path, value)
-    with pytest.raises(UserError, match=message) as caught:
+    with pytest.raises(UserError) as caught:
         cli.check()
-    assert "\n" not in str(caught.value)
+    first, *others = str(caught.value).splitlines()
+    assert re.search(message, first)
+    assert all(line.startswith(("params.yaml", "unknown ")) for line in others)
+
+
+def test_all_mistakes_are_named_at_once(project: Path) -> None:
+    change(project, "suites", ["handwriten", "heuristic"])
+    change(project, "correct/judge", "gramar")
+    with pytest.raises(UserError) as caught:
+        cli.check()
+    lines = str(caught.value).splitlines()
+    assert all(f"'{name}'" in line for name, line in zip(("gramar", "handwriten", "heuristic"), lines, strict=False))
+
+
+def test_a_file_of_the_users_that_is_missing_or_not_pinned_is_named_before_anything_runs(project: Path) -> None:
+    (project / "data/embedded/held-out.jsonl").unlink()
+    with pytest.raises(UserError, match=r"held-out: no file data/embedded/held-out\.jsonl .* correct `path`"):
+        cli.check()
+    (project / "data/embedded/held-out.jsonl").write_text("{}")
+    with pytest.raises(UserError, match=r"held-out: .* expected 5c3f724f"):
+        cli.check()
+
+
+def test_an_arm_that_is_defined_but_not_named_is_to_be_named_in_arms(project: Path) -> None:
+    change(project, "arms", ["raw", "correctd"])
+    with pytest.raises(UserError, match=r"models: nothing makes 'corrected'; .* name it in arms, as 'corrected'"):
+        cli.check()
+    (project / "params.yaml").unlink()
+    with pytest.raises(UserError, match=r"params.yaml is missing in .*: run this in the project's own folder"):
+        cli.check()
 
 
 def test_a_base_that_has_seen_a_suite_is_refused_before_anything_runs(project: Path) -> None:

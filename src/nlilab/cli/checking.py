@@ -29,6 +29,7 @@ from nlilab.core.params import (
 from nlilab.core.seen import MODELS, load_bases, started
 from nlilab.curation.mix import Mixtures
 from nlilab.datasets.entries import Dataset
+from nlilab.datasets.places import locate
 from nlilab.llm.writer import GeneratorEntry
 from nlilab.model.settings import load_freelb, train_settings
 from nlilab.tasks.definition import check_match, load_task
@@ -60,7 +61,7 @@ def mistakes(top: Mapping[str, Any], conf: Conf) -> list[str]:
     """All that is wrong with the top of params.yaml and the entries of conf/ (datasets, generators) that it names."""
     found = Found()
     found.by(check_keys, top)
-    run = found.by(run_of, top)
+    run = None if found.mistakes else found.by(run_of, top)  # which would name an unknown key again
     for name, place in SECTIONS.items():
         module, model = place.split(":")
         found.by(section_of, top, name, getattr(import_module(module), model))
@@ -144,6 +145,8 @@ def _entry(name: str, conf: Conf) -> Dataset:
 
 def _dataset(name: str, conf: Conf) -> None:
     entry = _entry(name, conf)
+    if entry.path:  # what lies elsewhere is looked for when it is fetched
+        locate(name, entry)
     for read in (entry, entry.as_local()):
         check_match(f"{CONF / 'datasets.yaml'}: {name}", load_task(read.task), read.columns, read.label_names)
 

@@ -80,7 +80,7 @@ def compose(wish: Wish, top: Mapping[str, Any]) -> dict[str, Any]:
     out |= {"correct": _correct(wish, writers, top), "mixtures": mixtures}
     out.setdefault("attack", {"suites": [], "recipes": [], "victims": [], "readers": []})
     out["train"] = {"model": wish.models[0], "steps": wish.steps}
-    return out | ({"llm": {"budget_usd": wish.budget}} if wish.budget else {})
+    return out | ({"llm": {"budget_usd": wish.budget}} if wish.budget is not None else {})
 
 
 def paid(names: Sequence[str]) -> list[str]:

@@ -44,7 +44,7 @@ def check(
         top, conf = presets.applied(name)
     place = str(presets.PRESETS / f"{name}.yaml") if name else str(PARAMS)
     if wrong := [line.replace(str(PARAMS), place) for line in mistakes(top, conf)]:
-        raise UserError(wrong[0] if name is None else "\n".join(wrong))
+        raise UserError("\n".join(wrong))
     print(f"{place} is sound: {len(top['models'])} models x {len(top['seeds'])} seeds on {', '.join(top['suites'])}")
 
 

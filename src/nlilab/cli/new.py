@@ -44,7 +44,9 @@ def new(
     ] = "",
     judge: Annotated[str, typer.Option(help="who corrects labels: a generator, or `self` for the writer itself")] = "",
     attack: Annotated[bool, typer.Option(help="attack and harden one arm as well")] = False,
-    budget: Annotated[float, typer.Option(min=0, help="dollars that one run may spend on paid generators")] = 0,
+    budget: Annotated[
+        float | None, typer.Option(min=0, help="dollars that one run may spend on paid generators; without: no cap")
+    ] = None,
     description: Annotated[str, typer.Option(help="what the preset says it is")] = "",
     force: Annotated[bool, typer.Option(help="overwrite a preset of that name")] = False,
 ) -> None:
@@ -53,8 +55,8 @@ def new(
     Names stand in lists with commas. What is not said is as in params.yaml.
 
     \b
-    Does Claude's data beat the grammar's, before and after correction, and how far from 900 human rows is it?
-      nlilab new first --generators grammar,claude --datasets snli-dev --suites snli-test,hans --rows 900
+    How far are two generators from 900 human rows, before and after correction?
+      nlilab new first --generators grammar,claude --datasets snli-dev --rows 900
       nlilab check first
       dvc exp run $(nlilab preset first)
     """
@@ -77,7 +79,7 @@ def new(
         models=_names("model", model, {"model": [top["train"]["model"]]}),
         judge=judge or None,
         attack=attack,
-        budget=budget or None,
+        budget=budget,
     )
     params = compose(wish, top)
     told = description or f"{', '.join([*written, *human])}: {', '.join(wish.arms)} at {rows} rows each"

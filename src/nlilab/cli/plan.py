@@ -34,8 +34,9 @@ def plan(
 ) -> None:
     """Print what the comparison can see, and how many seeds and rows would show an effect, or sameness.
 
-    Variances come from the last run where it has these suites, else from published ones. A power of 80 % is meant, and
-    the correction for all pairs of models on all suites.
+    Variances come from the last run where it has these suites, else from published ones.
+
+    A power of 80 % is meant, and the correction for all pairs of models on all suites.
     """
     run_, settings = run_settings(), section("compare", CompareSettings)
     if effect < 0 or seeds == 1 or seeds < 0 or rows < 2:

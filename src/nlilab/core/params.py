@@ -159,9 +159,9 @@ def run_of(top: Mapping[str, Any], path: str = str(PARAMS)) -> Run:
     made = [*run.arms, *run.two_step.made(), *run.harden.made()]
     for name in run.models:
         if name not in made:
-            raise UserError(
-                f"{path}: models: nothing makes {name!r}; arms, two_step and harden make {made}{nearest(name, made)}"
-            )
+            known = name in (top.get("mixtures") or {})  # a name that arms lacks or misspells is right where it stands
+            hint = f"; mixtures has it: name it in arms, as {name!r}" if known else nearest(name, made)
+            raise UserError(f"{path}: models: nothing makes {name!r}; arms, two_step and harden make {made}{hint}")
     return run
 
 
@@ -194,9 +194,12 @@ def entry_of(entries: Mapping[str, Any], file: str, name: str, model: type[Model
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping; what is broken is named with its line."""
+    if path == PARAMS and not path.exists():
+        raise UserError(f"{path} is missing in {Path.cwd()}: run this in the project's own folder")
     value = parse_yaml(read_text(path), str(path))
     if not isinstance(value, dict):
-        raise UserError(f"{path}: expected names with values, got {type(value).__name__}")
+        got = "an empty file" if value is None else type(value).__name__
+        raise UserError(f"{path}: expected names with values, got {got}")
     return value
 
 

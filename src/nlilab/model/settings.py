@@ -50,7 +50,9 @@ class TrainSettings(Settings):
     processes: Annotated[
         int, Field(ge=1, description="processes that share each step's rows, one for each GPU (accelerate launch)")
     ] = 1
-    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    learning_rate: Annotated[
+        float, Field(gt=0, lt=1, description="at its peak; too high a one and seeds never learn (MiniLM: over 1e-4)")
+    ]
     warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.06
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_length: Annotated[int, Field(ge=8, description="tokens of a row; the longer text is cut first")] = 128

@@ -215,6 +215,8 @@ def read_comparison(metrics: Path, run: Run, attack: AttackSettings, places: lis
     if not path.is_file():
         raise UserError(f"{path} is missing: run `dvc repro` first")
     found: dict[str, Any] = read_json(path)
+    if "margin" not in found:
+        raise UserError(f"{path} was written by an earlier version of nlilab: run `dvc repro compare report`")
     attacks = found.setdefault("attacks", {})  # none in a comparison from before there were attacks
     clean = {suite: models for suite, models in found["accuracy"].items() if suite not in attacks}
     _agree("suites", run.suites, list(clean))
